@@ -1,0 +1,159 @@
+//! The typed configuration: what the rest of the program sees.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use ipnet::IpNet;
+
+use crate::policy::Rules;
+
+/// Everything that can be configured, checked and complete.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listener that clients talk to.
+    pub server: Server,
+    /// The second listener.
+    pub admin: Admin,
+    /// The store and its limits.
+    pub cache: Cache,
+    /// Process log and access log.
+    pub log: Log,
+    /// At least one; routes refer to them by index.
+    pub upstreams: Vec<Upstream>,
+    /// In order; the first that matches a request counts. The last one matches everything if the file has no such.
+    pub routes: Vec<Route>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where to accept clients.
+    pub listen: Vec<SocketAddr>,
+    /// Serving threads, each with a current-thread runtime of its own.
+    pub threads: usize,
+    /// The name in `Cache-Status` and the pseudonym in `Via`.
+    pub name: String,
+    /// The instance id that `CDN-Loop` carries; random per process unless configured.
+    pub instance: String,
+    /// Peers whose `Forwarded`, `X-Forwarded-*` and rewriting fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a client may take to send a request head; also bounds idle keep-alive.
+    pub header_timeout: Duration,
+    /// How long a client may go without taking a byte of a response that is waiting for it.
+    pub stall_timeout: Duration,
+    /// Largest request head in bytes.
+    pub max_head: usize,
+    /// Most fields in a request head.
+    pub max_fields: usize,
+    /// Longest request target in bytes.
+    pub max_target: usize,
+    /// Most open client connections, over all threads.
+    pub max_connections: usize,
+    /// How long a graceful end waits for open requests.
+    pub drain_timeout: Duration,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `None`: no admin listener.
+    pub listen: Option<SocketAddr>,
+    /// Accepted in `Host`, beside loopback literals and `localhost`.
+    pub hosts: Vec<String>,
+    /// Offers `/healthz`, `/readyz` and `/metrics`, nothing else.
+    pub probe_listen: Option<SocketAddr>,
+}
+
+/// `[cache]`
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The ceiling for everything that the cache holds, in bytes.
+    pub memory: u64,
+    /// The longest content that is stored, in bytes.
+    pub max_object: u64,
+    /// The most variants of one resource; the oldest goes.
+    pub max_variants: usize,
+    /// How long a stale response is kept beyond its stale grants, for the sake of its validator.
+    pub keep: Duration,
+    /// How long a failed revalidation holds off the next one.
+    pub retry_after_error: Duration,
+    /// The most ranges answered in one response; more are answered with the whole.
+    pub max_ranges: usize,
+    /// How far the fastest reader of a response that is not being stored may run ahead of the slowest, in bytes.
+    pub stream_window: usize,
+    /// How long an answer that could not be shared keeps later requests for the same from waiting for each other.
+    pub hit_for_miss: Duration,
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// A `tracing` filter, such as `info` or `larder=debug`.
+    pub filter: String,
+    /// Of the process log, on standard error.
+    pub format: LogFormat,
+    /// The access log; `None` is off.
+    pub access: Option<LogFormat>,
+    /// Where the access log goes; `None` is standard output.
+    pub access_file: Option<PathBuf>,
+}
+
+/// One line per event, for people or for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[[upstream]]`
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Unique.
+    pub name: String,
+    /// Taken in turn. At least one.
+    pub servers: Vec<Origin>,
+    /// TCP and TLS handshakes together.
+    pub connect_timeout: Duration,
+    /// From the request being sent to the final response head.
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of a response body.
+    pub between_bytes_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Most connections to one server, over all threads; requests beyond it wait for a free one within `connect_timeout`.
+    pub max_connections: usize,
+    /// Sent as `Host`; `None` passes on the client's.
+    pub host: Option<String>,
+    /// Certificates to trust instead of the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A server: `http://127.0.0.1:3000`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
+}
+
+/// `[[route]]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Unique; in logs and metrics.
+    pub name: String,
+    /// Lower case, without port; `*.example.com` matches any label sequence in front. Empty matches all.
+    pub hosts: Vec<String>,
+    /// `None` matches all. Matched against the path as sent, without the query.
+    pub path: Option<globset::GlobMatcher>,
+    /// Empty matches all.
+    pub methods: Vec<http::Method>,
+    /// Index into [`Config::upstreams`].
+    pub upstream: usize,
+    /// What the route lays down about caching.
+    pub rules: Rules,
+}
