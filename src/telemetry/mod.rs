@@ -1,1 +1,90 @@
-//! See the crate's map.
+//! What Larder tells about itself.
+//!
+//! A request ends as one [`Record`]; metrics and the access log are views of it, and the `Cache-Status` field is
+//! written from the same [`Decision`], so that header, log and metric cannot disagree.
+//!
+//! - [`decision`]: how a request was answered, and its rendering as `Cache-Status` (RFC 9211)
+//! - [`record`]: one request, from its arrival to the last byte of its answer
+//! - [`metrics`]: everything that is counted; `cells`, `counters` and `histogram` keep counting cheap
+//! - `access`, `line`: the access log, written by a thread of its own
+//! - [`process`]: the process log, by `tracing`
+//!
+//! Nothing here waits on a serving thread: a request costs a few relaxed additions on cache lines that its thread
+//! has to itself, and an access log that cannot keep up loses lines, which are counted.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config;
+
+mod access;
+mod cells;
+mod counters;
+pub mod decision;
+mod histogram;
+mod line;
+pub mod metrics;
+pub mod process;
+pub mod record;
+mod timestamp;
+
+pub use access::OpenError;
+pub use decision::{Decision, Forward, Outcome, StatusClass};
+pub use metrics::{FetchResult, Labels, Metrics, OpenConnection, StoreFigures};
+pub use process::{ProcessLogError, install_process_log};
+pub use record::{Line, Record};
+
+use access::AccessLog;
+
+/// The one place where things are counted and logged; shared by all threads.
+#[derive(Debug)]
+pub struct Telemetry {
+    metrics: Metrics,
+    access: Option<AccessLog>,
+}
+
+impl Telemetry {
+    /// Registers every metric that `labels` allows for and, if `log` asks for it, starts the access log.
+    ///
+    /// Dropping the last handle flushes the access log.
+    ///
+    /// # Errors
+    ///
+    /// The access log's file cannot be opened, or its thread cannot be started.
+    pub fn new(log: &config::Log, clock: &Clock, labels: &Labels<'_>) -> Result<Arc<Self>, OpenError> {
+        let metrics = Metrics::new(labels, clock.wall());
+        let access = AccessLog::open(log, labels, metrics.dropped_lines())?;
+        Ok(Arc::new(Self { metrics, access }))
+    }
+
+    /// Without an access log, routes or upstreams: for tests of the rooms that count.
+    pub fn quiet() -> Arc<Self> {
+        let metrics = Metrics::new(&Labels::default(), std::time::UNIX_EPOCH);
+        Arc::new(Self { metrics, access: None })
+    }
+
+    /// What is counted outside of [`finish`](Self::finish).
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether a [`Record`] should carry a [`Line`]. If not, a request allocates nothing for telemetry.
+    pub fn wants_access_log(&self) -> bool {
+        self.access.is_some()
+    }
+
+    /// Counts the request and queues its access-log line; never waits. Call it when the body has ended.
+    pub fn finish(&self, mut record: Record) {
+        self.metrics.request(&record);
+        let line = record.line.take();
+        if let (Some(log), Some(line)) = (&self.access, line) {
+            log.push(record, line);
+        }
+    }
+
+    /// Everything counted so far, in the OpenMetrics text format 1.0, which parsers of the older Prometheus text
+    /// format read as well.
+    pub fn render_metrics(&self) -> String {
+        self.metrics.render()
+    }
+}
