@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
+use super::labels::Labels;
 use super::line::{Format, Names};
-use super::metrics::Labels;
 use super::record::{Line, Record};
 use crate::config::Log;
 
@@ -23,17 +23,19 @@ use crate::config::Log;
 const QUEUE: usize = 2048;
 /// So many bytes are gathered at most before they are written.
 const BATCH: usize = 64 * 1024;
-/// At the end the writer has so long to write what is queued; a reader that has stopped reading must not hold up
-/// the end of the process.
+/// How long a flush waits for the writer: a pipe that nobody reads any more must not hold up the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The serving threads' end of the access log.
 pub(super) struct AccessLog {
-    /// `None` only while dropping.
-    queue: Option<SyncSender<(Record, Box<Line>)>>,
-    /// Disconnected when the writer has ended.
-    ended: Receiver<()>,
+    queue: SyncSender<Message>,
     dropped: Counter,
+}
+
+enum Message {
+    Line(Record, Box<Line>),
+    /// Dropped by the writer once everything before it is written.
+    Flush(SyncSender<()>),
 }
 
 impl AccessLog {
@@ -56,36 +58,45 @@ impl AccessLog {
         queue: usize,
         dropped: Counter,
     ) -> Result<Self, OpenError> {
-        let (sender, lines) = sync_channel(queue);
-        let (end, ended) = sync_channel(0);
+        let (sender, messages) = sync_channel(queue);
         let writer = Writer { format, sink, dropped: dropped.clone(), failing: false };
         thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || {
-                writer.run(&lines);
-                drop(end);
-            })
+            .spawn(move || writer.run(&messages))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: Some(sender), ended, dropped })
+        Ok(Self { queue: sender, dropped })
     }
 
     /// Queues a line, or drops and counts it.
     pub(super) fn push(&self, record: Record, line: Box<Line>) {
-        let Some(queue) = &self.queue else { return };
-        match queue.try_send((record, line)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.inc();
+        if self.queue.try_send(Message::Line(record, line)).is_err() {
+            self.dropped.inc();
+        }
+    }
+
+    /// Waits until what is queued now has been written, at most about [`FLUSH_TIMEOUT`].
+    pub(super) fn flush(&self) {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let (written, waiting) = sync_channel(0);
+        let mut message = Message::Flush(written);
+        for _ in 0..FLUSH_TIMEOUT.as_millis() / PAUSE.as_millis() {
+            match self.queue.try_send(message) {
+                Ok(()) => {
+                    // Nothing is ever sent: this ends when the writer lets go of the other end, or in time.
+                    let _ = waiting.recv_timeout(FLUSH_TIMEOUT);
+                    return;
+                }
+                Err(TrySendError::Full(returned)) => message = returned,
+                Err(TrySendError::Disconnected(_)) => return,
             }
+            thread::sleep(PAUSE);
         }
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        self.queue = None;
-        // Nothing is ever sent: this waits for the writer's end or for the timeout, and either will do.
-        let _ = self.ended.recv_timeout(FLUSH_TIMEOUT);
+        self.flush();
     }
 }
 
@@ -106,27 +117,33 @@ struct Writer {
 
 impl Writer {
     /// Ends when the queue is empty and nobody can add to it.
-    fn run(mut self, lines: &Receiver<(Record, Box<Line>)>) {
+    fn run(mut self, messages: &Receiver<Message>) {
         let mut batch = Vec::with_capacity(BATCH + 8 * 1024);
-        while let Ok((record, line)) = lines.recv() {
-            let mut count = 1;
-            self.format.write(&record, &line, &mut batch);
-            while batch.len() < BATCH
-                && let Ok((record, line)) = lines.try_recv()
-            {
-                count += 1;
-                self.format.write(&record, &line, &mut batch);
+        while let Ok(first) = messages.recv() {
+            let (mut lines, mut flushed) = (0, Vec::new());
+            let mut next = Some(first);
+            // Under load lines gather while the last batch is being written; when idle each leaves at once.
+            while let Some(message) = next {
+                match message {
+                    Message::Line(record, line) => {
+                        self.format.write(&record, &line, &mut batch);
+                        lines += 1;
+                    }
+                    Message::Flush(done) => flushed.push(done),
+                }
+                next = if batch.len() < BATCH { messages.try_recv().ok() } else { None };
             }
-            self.flush(&batch, count);
+            self.write(&batch, lines);
             batch.clear();
+            drop(flushed);
         }
     }
 
-    fn flush(&mut self, batch: &[u8], count: u64) {
+    fn write(&mut self, batch: &[u8], lines: u64) {
         match self.sink.write_all(batch).and_then(|()| self.sink.flush()) {
             Ok(()) => self.failing = false,
             Err(error) => {
-                self.dropped.inc_by(count);
+                self.dropped.inc_by(lines);
                 if !self.failing {
                     tracing::error!(%error, "the access log cannot be written; lines are being lost");
                 }

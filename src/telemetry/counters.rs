@@ -70,11 +70,6 @@ impl Counters {
     pub(super) fn add(&self, index: usize, n: u64) {
         self.inner.cells.add(index, n);
     }
-
-    #[cfg(test)]
-    pub(super) fn get(&self, index: usize) -> u64 {
-        self.inner.cells.sum(index)
-    }
 }
 
 impl EncodeMetric for Counters {

@@ -269,3 +269,119 @@ impl StatusClass {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(decision: Decision, name: &str) -> String {
+        let mut out = Vec::new();
+        decision.write(name, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn fetched(forward: Forward, status: u16) -> Decision {
+        let status = StatusCode::from_u16(status).unwrap();
+        Decision { forward_status: Some(status), ..Decision::forwarded(forward) }
+    }
+
+    #[test]
+    fn cache_status_and_outcome() {
+        let miss = fetched(Forward::UriMiss, 200);
+        let table = [
+            (Decision::hit(30), "larder; hit; ttl=30", Outcome::Hit),
+            (Decision::hit(0), "larder; hit; ttl=0", Outcome::Hit),
+            (Decision::hit(-4), "larder; hit; ttl=-4", Outcome::Stale),
+            (
+                Decision { stored: true, ttl: Some(60), ..miss },
+                "larder; fwd=uri-miss; fwd-status=200; ttl=60; stored",
+                Outcome::Miss,
+            ),
+            (
+                Decision { collapsed: true, stored: true, ..miss },
+                "larder; fwd=uri-miss; fwd-status=200; stored; collapsed",
+                Outcome::Collapsed,
+            ),
+            (
+                Decision { detail: Some("no-store"), ..fetched(Forward::VaryMiss, 200) },
+                "larder; fwd=vary-miss; fwd-status=200; detail=no-store",
+                Outcome::Miss,
+            ),
+            (
+                Decision { ttl: Some(60), ..fetched(Forward::Stale, 304) },
+                "larder; fwd=stale; fwd-status=304; ttl=60",
+                Outcome::Revalidated,
+            ),
+            (fetched(Forward::Request, 304), "larder; fwd=request; fwd-status=304", Outcome::Revalidated),
+            (fetched(Forward::Stale, 200), "larder; fwd=stale; fwd-status=200", Outcome::Miss),
+            (
+                Decision { ttl: Some(-9), detail: Some("stale-if-error"), ..fetched(Forward::Stale, 503) },
+                "larder; fwd=stale; fwd-status=503; ttl=-9; detail=stale-if-error",
+                Outcome::Stale,
+            ),
+            (
+                Decision { ttl: Some(-9), detail: Some("connect"), ..Decision::forwarded(Forward::Stale) },
+                "larder; fwd=stale; ttl=-9; detail=connect",
+                Outcome::Stale,
+            ),
+            // Not revalidation: the client's own condition, answered by the origin.
+            (fetched(Forward::Bypass, 304), "larder; fwd=bypass; fwd-status=304", Outcome::Pass),
+            (fetched(Forward::Method, 201), "larder; fwd=method; fwd-status=201", Outcome::Pass),
+            (fetched(Forward::Partial, 206), "larder; fwd=partial; fwd-status=206", Outcome::Miss),
+            (Decision::forwarded(Forward::Miss), "larder; fwd=miss", Outcome::Error),
+            (Decision::local("loop"), "larder; detail=loop", Outcome::Local),
+        ];
+        for (decision, expected, outcome) in table {
+            assert_eq!(written(decision, "larder"), expected);
+            assert_eq!(decision.outcome(), outcome, "{expected}");
+        }
+    }
+
+    #[test]
+    fn names_and_details_are_tokens_if_possible_else_strings() {
+        let table = [
+            ("larder", "larder"),
+            ("edge-1.example.com:8080/a", "edge-1.example.com:8080/a"),
+            ("*x", "*x"),
+            ("1st", "\"1st\""),
+            ("", "\"\""),
+            ("two words", "\"two words\""),
+            ("a\"b\\c", "\"a\\\"b\\\\c\""),
+            ("a;b,c", "\"a;b,c\""),
+            ("sp\u{e4}t\r\nX: 1", "\"sp?t??X: 1\""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(written(Decision::default(), text), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_a_structured_field() {
+        use sfv::{ListEntry, Parser};
+
+        for name in ["larder", "my larder \"2\"", "9"] {
+            let decision = Decision {
+                ttl: Some(i64::MIN),
+                stored: true,
+                collapsed: true,
+                detail: Some("not a token"),
+                ..fetched(Forward::Stale, 200)
+            };
+            let list = Parser::new(&written(decision, name)).parse::<sfv::List>().unwrap();
+            let [ListEntry::Item(item)] = &list[..] else { panic!("{list:?}") };
+            let keys: Vec<&str> = item.params.keys().map(|key| key.as_str()).collect();
+            assert_eq!(keys, ["fwd", "fwd-status", "ttl", "stored", "collapsed", "detail"]);
+            assert_eq!(item.params["ttl"].as_integer().map(i64::from), Some(-MAX_INTEGER));
+        }
+    }
+
+    #[test]
+    fn lists_of_all_follow_the_discriminants() {
+        for (index, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, index);
+        }
+        for (index, class) in StatusClass::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, index);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Both are one line of printable ASCII, whatever a client sent: nobody can end a line early, forge a second one or
 //! send control sequences to the terminal of whoever reads the log.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use http::Version;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::metrics::Labels;
+use super::labels::Labels;
 use super::record::{Line, Record};
 use super::timestamp;
 use crate::config::LogFormat;
@@ -147,15 +148,15 @@ struct Object<'a> {
     client: String,
     client_port: u16,
     method: &'a str,
-    host: std::borrow::Cow<'a, str>,
-    target: std::borrow::Cow<'a, str>,
+    host: Cow<'a, str>,
+    target: Cow<'a, str>,
     version: &'static str,
     status: u16,
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    referer: Option<std::borrow::Cow<'a, str>>,
+    referer: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<std::borrow::Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,5 +229,144 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
                 out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte)]);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{REFERER, USER_AGENT};
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    use super::super::decision::{Decision, Forward};
+    use super::super::record::tests::{line, record};
+    use super::*;
+
+    fn written(format: LogFormat, record: &Record, line: &Line) -> String {
+        let labels = Labels { routes: vec!["api \"v1\""], upstreams: vec!["origin"], ..Labels::default() };
+        let mut out = Vec::new();
+        Format::new(format, Names::of(&labels)).write(record, line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn miss() -> Record {
+        let decision = Decision {
+            forward_status: Some(StatusCode::OK),
+            ttl: Some(-1),
+            stored: true,
+            collapsed: true,
+            detail: Some("set-cookie"),
+            ..Decision::forwarded(Forward::UriMiss)
+        };
+        Record { decision, upstream: Some(0), route: None, first_byte: None, aborted: true, ..record() }
+    }
+
+    #[test]
+    fn text_begins_as_the_combined_log_format_does() {
+        assert_eq!(
+            written(LogFormat::Text, &record(), &line()),
+            "127.0.0.1 - - [01/Jan/2026:00:00:00 +0000] \"GET /products/42?a=b HTTP/1.1\" 200 1024 \"-\" \
+             \"curl/8.5.0\" host=\"api.example.com\" route=\"api \\\"v1\\\"\" upstream=\"-\" outcome=hit ttl=30 \
+             first_byte_us=100 duration_us=150\n"
+        );
+        assert!(written(LogFormat::Text, &miss(), &line()).ends_with(
+            "route=\"-\" upstream=\"origin\" outcome=collapsed fwd=uri-miss fwd_status=200 ttl=-1 stored collapsed \
+             aborted detail=\"set-cookie\" duration_us=150\n"
+        ));
+    }
+
+    #[test]
+    fn json_leaves_out_what_is_not_known() {
+        assert_eq!(
+            written(LogFormat::Json, &record(), &line()),
+            "{\"time\":\"2026-01-01T00:00:00.000Z\",\"client\":\"127.0.0.1\",\"client_port\":50123,\
+             \"method\":\"GET\",\"host\":\"api.example.com\",\"target\":\"/products/42?a=b\",\
+             \"version\":\"HTTP/1.1\",\"status\":200,\"bytes\":1024,\"user_agent\":\"curl/8.5.0\",\
+             \"route\":\"api \\\"v1\\\"\",\"outcome\":\"hit\",\"ttl\":30,\"stored\":false,\"collapsed\":false,\
+             \"first_byte_us\":100,\"duration_us\":150,\"aborted\":false}\n"
+        );
+        let miss = written(LogFormat::Json, &miss(), &line());
+        let miss: serde_json::Value = serde_json::from_str(&miss).unwrap();
+        assert_eq!(miss["fwd"], "uri-miss");
+        assert_eq!(miss["fwd_status"], 200);
+        assert_eq!(miss["detail"], "set-cookie");
+        assert_eq!(miss["upstream"], "origin");
+        assert!(miss.get("route").is_none() && miss.get("first_byte_us").is_none());
+    }
+
+    /// A line in which every field that a client chooses holds `bytes`.
+    fn chosen_by_client(bytes: &[u8]) -> Line {
+        Line {
+            host: bytes.into(),
+            target: bytes.into(),
+            referer: Some(bytes.into()),
+            user_agent: Some(bytes.into()),
+            ..*line()
+        }
+    }
+
+    #[test]
+    fn no_byte_breaks_or_forges_a_line() {
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let forgery = b"\" 200 1 \"-\"\n127.0.0.1 - - [x] \"GET /forged HTTP/1.1\" 200 1".as_slice();
+        let json_forgery = b"\"}\n{\"status\":500,\"x\":\"".as_slice();
+        for bytes in [&every_byte, forgery, json_forgery, "\u{2028}\u{85}\u{9b}31m\u{202e}".as_bytes()] {
+            let line = chosen_by_client(bytes);
+            for format in [LogFormat::Text, LogFormat::Json] {
+                let written = written(format, &record(), &line);
+                let content = written.strip_suffix('\n').unwrap();
+                assert!(content.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{content}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_can_be_read_back() {
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let written = written(LogFormat::Text, &record(), &chosen_by_client(&every_byte));
+        let start = written.find("host=\"").unwrap() + 6;
+        let mut read = Vec::new();
+        let mut bytes = written.as_bytes()[start..].iter().copied();
+        loop {
+            match bytes.next().unwrap() {
+                b'"' => break,
+                b'\\' => match bytes.next().unwrap() {
+                    b'x' => {
+                        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                        read.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+                    }
+                    escaped => read.push(escaped),
+                },
+                plain => read.push(plain),
+            }
+        }
+        assert_eq!(read, every_byte);
+    }
+
+    #[test]
+    fn json_can_be_read_back_as_far_as_it_is_unicode() {
+        let text = "caf\u{e9} \u{1f9c0}\u{7f}\u{0}\"\\/\n";
+        let object = written(LogFormat::Json, &record(), &chosen_by_client(text.as_bytes()));
+        let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+        for key in ["host", "target", "referer", "user_agent"] {
+            assert_eq!(object[key], text, "{key}");
+        }
+        let object = written(LogFormat::Json, &record(), &chosen_by_client(b"caf\xe9"));
+        let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+        assert_eq!(object["host"], "caf\u{fffd}");
+    }
+
+    #[test]
+    fn fields_come_from_the_request() {
+        let mut fields = HeaderMap::new();
+        fields.append(REFERER, HeaderValue::from_static("https://example.com/"));
+        fields.append(USER_AGENT, HeaderValue::from_static("first"));
+        fields.append(USER_AGENT, HeaderValue::from_static("second"));
+        let line = line();
+        let line = Line::new(line.client, line.time, b"h", b"/", Version::HTTP_2, &fields);
+        let written = written(LogFormat::Text, &record(), &line);
+        assert!(
+            written.contains("\"GET / HTTP/2.0\" 200 1024 \"https://example.com/\" \"first\" "),
+            "{written}"
+        );
     }
 }

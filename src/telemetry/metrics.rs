@@ -1,54 +1,23 @@
 //! Everything that is counted.
 //!
-//! Label values come from enums, from the configuration and from the named reasons handed in at the start: no client
-//! and no origin can make a new series.
+//! Handles to every metric, made at the start; where the labels come from stands in `labels`.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::counters::{Counters, Row};
-use super::decision::{Outcome, StatusClass};
+use super::counters::Counters;
+use super::gauges::{OpenConnection, StoreFigures, StoreGauges};
 use super::histogram::Histograms;
+use super::labels::{Labels, Rows};
 use super::record::Record;
-use crate::config::Config;
-
-/// The label values that are not known when the program is compiled.
-#[derive(Clone, Debug, Default)]
-pub struct Labels<'a> {
-    /// About as many threads will be counting.
-    pub threads: usize,
-    /// In the order of `Config::routes`.
-    pub routes: Vec<&'a str>,
-    /// In the order of `Config::upstreams`.
-    pub upstreams: Vec<&'a str>,
-    /// The named reasons for not storing, over all rooms.
-    pub not_stored: &'a [&'static str],
-    /// The named reasons for which a fetch from an origin fails.
-    pub fetch_failed: &'a [&'static str],
-}
-
-impl<'a> Labels<'a> {
-    /// Those of a configuration; the reasons are owned by the rooms that give them.
-    pub fn of(config: &'a Config, not_stored: &'a [&'static str], fetch_failed: &'a [&'static str]) -> Self {
-        Self {
-            threads: config.server.threads,
-            routes: config.routes.iter().map(|route| route.name.as_str()).collect(),
-            upstreams: config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect(),
-            not_stored,
-            fetch_failed,
-        }
-    }
-}
 
 /// What came of a request to an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +28,6 @@ pub enum FetchResult {
     Failed(&'static str),
 }
 
-/// What the store holds; read at each scrape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreFigures {
-    /// Charged against the limit, in bytes.
-    pub bytes: u64,
-    /// Stored responses.
-    pub entries: u64,
-    /// The configured ceiling, in bytes.
-    pub limit: u64,
-}
-
 /// Counts of what happened. Every method is cheap and none waits.
 pub struct Metrics {
     requests: Counters,
@@ -78,7 +36,7 @@ pub struct Metrics {
     origin_fetches: Counters,
     origin_first_byte: Histograms,
     not_stored: Counters,
-    names: Names,
+    rows: Rows,
     collapsed: Counter,
     aborted: Counter,
     evicted: Counter,
@@ -91,30 +49,19 @@ pub struct Metrics {
     registry: Registry,
 }
 
-/// Where the names that come from outside of this room stand in the tables.
-struct Names {
-    routes: usize,
-    upstreams: HashMap<Box<str>, usize>,
-    not_stored: Reasons,
-    fetch_failed: Reasons,
-}
-
 impl Metrics {
     pub(super) fn new(labels: &Labels<'_>, started: SystemTime) -> Self {
+        // Other threads count now and then, too; with room to spare, serving threads rarely share a shard.
         let threads = labels.threads * 2;
-        let names = Names::new(labels);
-        let outcomes = || Outcome::ALL.map(|outcome| Row::new([("outcome", outcome.as_str())]));
+        let rows = Rows::new(labels);
         let mut metrics = Self {
-            requests: Counters::sparse(request_rows(labels), threads),
-            sent_bytes: Counters::new(outcomes(), threads),
-            first_byte: Histograms::new(outcomes(), threads),
-            origin_fetches: Counters::sparse(fetch_rows(labels, &names.fetch_failed), threads),
-            origin_first_byte: Histograms::new(upstream_rows(labels), threads),
-            not_stored: Counters::new(
-                names.not_stored.all.iter().map(|reason| Row::new([("reason", reason)])),
-                threads,
-            ),
-            names,
+            requests: Counters::sparse(Rows::requests(labels), threads),
+            sent_bytes: Counters::new(Rows::outcomes(), threads),
+            first_byte: Histograms::new(Rows::outcomes(), threads),
+            origin_fetches: Counters::sparse(rows.fetches(labels), threads),
+            origin_first_byte: Histograms::new(Rows::upstreams(labels), threads),
+            not_stored: Counters::new(rows.reasons_not_stored(), threads),
+            rows,
             collapsed: Counter::default(),
             aborted: Counter::default(),
             evicted: Counter::default(),
@@ -168,9 +115,7 @@ impl Metrics {
     /// Counts one request: a handful of additions to cells of this thread.
     pub(super) fn request(&self, record: &Record) {
         let outcome = record.decision.outcome();
-        let route = record.route.unwrap_or(self.names.routes).min(self.names.routes);
-        let row = (route * Outcome::ALL.len() + outcome as usize) * StatusClass::ALL.len();
-        self.requests.add(row + StatusClass::of(record.status) as usize, 1);
+        self.requests.add(self.rows.request(record.route, outcome, record.status), 1);
         self.sent_bytes.add(outcome as usize, record.bytes);
         if let Some(duration) = record.time_to_first_byte() {
             self.first_byte.observe(outcome as usize, duration);
@@ -180,19 +125,14 @@ impl Metrics {
         }
     }
 
-    /// A request was sent to `upstream` (its configured name). `took` runs from sending it to the head of the final
-    /// answer, and counts only if one came.
+    /// A request was sent to `upstream`, by its configured name; any other counts nowhere. `took` runs from sending
+    /// it to the head of the final answer, and counts only if one came.
     pub fn origin_fetch(&self, upstream: &str, result: FetchResult, took: Duration) {
-        let upstream = self.names.upstream(upstream);
-        let classes = StatusClass::ALL.len();
-        let result = match result {
-            FetchResult::Answered(status) => {
-                self.origin_first_byte.observe(upstream, took);
-                StatusClass::of(status) as usize
-            }
-            FetchResult::Failed(reason) => classes + self.names.fetch_failed.index(reason),
-        };
-        self.origin_fetches.add(upstream * (classes + self.names.fetch_failed.all.len()) + result, 1);
+        let Some(upstream) = self.rows.upstream(upstream) else { return };
+        self.origin_fetches.add(self.rows.fetch(upstream, result), 1);
+        if let FetchResult::Answered(_) = result {
+            self.origin_first_byte.observe(upstream, took);
+        }
     }
 
     /// A request waits for the fetch that another one began.
@@ -202,7 +142,7 @@ impl Metrics {
 
     /// An origin's answer was not stored. A reason that was not handed in at the start counts as `other`.
     pub fn not_stored(&self, reason: &'static str) {
-        self.not_stored.add(self.names.not_stored.index(reason), 1);
+        self.not_stored.add(self.rows.not_stored(reason), 1);
     }
 
     /// `n` stored responses were dropped to make room.
@@ -223,13 +163,13 @@ impl Metrics {
     /// A client connection was accepted; it counts as open until the guard is dropped.
     pub fn connection_opened(&self) -> OpenConnection {
         self.accepted.inc();
-        self.connections.inc();
-        OpenConnection(self.connections.clone())
+        OpenConnection::count(&self.connections)
     }
 
-    /// Hands in the store's figures, to be read at each scrape; the latest closure counts.
+    /// Hands in the store's figures, to be read at each scrape; the latest closure counts. It should not own
+    /// what owns the telemetry, or neither is ever dropped: give it a `Weak`.
     pub fn set_store_gauge(&self, figures: Box<dyn Fn() -> StoreFigures + Send + Sync>) {
-        *self.store.figures.write() = Some(figures);
+        self.store.set(figures);
     }
 
     pub(super) fn dropped_lines(&self) -> Counter {
@@ -251,120 +191,186 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A client connection that is counted as open while this lives.
-#[derive(Debug)]
-pub struct OpenConnection(Gauge);
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
+    use http::Method;
 
-/// An empty label value is the same as none: it stands for "came to no route", "no such upstream".
-const NONE: &str = "";
+    use super::super::decision::{Decision, Forward, Outcome, StatusClass};
+    use super::super::exposition::{Family, parse};
+    use super::super::record::tests::record;
+    use super::*;
 
-/// Row = (route, outcome, status class), the last changing fastest; after the routes one for requests without.
-fn request_rows(labels: &Labels<'_>) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for route in labels.routes.iter().chain([&NONE]) {
-        for outcome in Outcome::ALL {
-            for class in StatusClass::ALL {
-                rows.push(Row::new([
-                    ("route", route),
-                    ("outcome", outcome.as_str()),
-                    ("status", class.as_str()),
-                ]));
-            }
-        }
-    }
-    rows
-}
+    const LABELS: [&str; 2] = ["api", "a \"strange\" \\ one\n"];
 
-/// Row = (upstream, result): the status classes, then the failures.
-fn fetch_rows(labels: &Labels<'_>, failures: &Reasons) -> Vec<Row> {
-    let results = || StatusClass::ALL.iter().map(|class| class.as_str()).chain(failures.all.iter().copied());
-    let upstreams = labels.upstreams.iter().chain([&NONE]);
-    upstreams
-        .flat_map(|upstream| {
-            results().map(move |result| Row::new([("upstream", upstream), ("result", result)]))
-        })
-        .collect()
-}
-
-fn upstream_rows(labels: &Labels<'_>) -> impl Iterator<Item = Row> {
-    labels.upstreams.iter().chain([&NONE]).map(|upstream| Row::new([("upstream", upstream)]))
-}
-
-impl Names {
-    fn new(labels: &Labels<'_>) -> Self {
-        let upstreams = labels.upstreams.iter().enumerate();
-        Self {
-            routes: labels.routes.len(),
-            upstreams: upstreams.map(|(index, name)| (Box::from(*name), index)).collect(),
-            not_stored: Reasons::new(labels.not_stored),
-            fetch_failed: Reasons::new(labels.fetch_failed),
-        }
-    }
-
-    fn upstream(&self, name: &str) -> usize {
-        self.upstreams.get(name).copied().unwrap_or(self.upstreams.len())
-    }
-}
-
-/// Named reasons and, last, `other`.
-struct Reasons {
-    all: Vec<&'static str>,
-    index: HashMap<&'static str, usize>,
-}
-
-impl Reasons {
-    fn new(names: &[&'static str]) -> Self {
-        let mut all = Vec::new();
-        for &name in names {
-            if name != Self::OTHER && !all.contains(&name) {
-                all.push(name);
-            }
-        }
-        let index = all.iter().enumerate().map(|(index, name)| (*name, index)).collect();
-        all.push(Self::OTHER);
-        Self { all, index }
-    }
-
-    fn index(&self, reason: &'static str) -> usize {
-        self.index.get(reason).copied().unwrap_or(self.all.len() - 1)
-    }
-
-    const OTHER: &str = "other";
-}
-
-/// Asks the store when somebody scrapes, instead of having it report all the time.
-#[derive(Clone, Default)]
-struct StoreGauges {
-    figures: std::sync::Arc<parking_lot::RwLock<Option<Box<dyn Fn() -> StoreFigures + Send + Sync>>>>,
-}
-
-impl fmt::Debug for StoreGauges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreGauges").finish_non_exhaustive()
-    }
-}
-
-impl Collector for StoreGauges {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(StoreFigures { bytes, entries, limit }) = self.figures.read().as_ref().map(|read| read())
-        else {
-            return Ok(());
+    fn metrics() -> Metrics {
+        let labels = Labels {
+            threads: 2,
+            routes: LABELS.to_vec(),
+            upstreams: vec!["origin", "b"],
+            not_stored: &["no-store", "other", "private", "no-store"],
+            fetch_failed: &["connect", "other"],
         };
-        let gauges = [
-            ("store", "Held by the store, charged against its limit.", Some(Unit::Bytes), bytes),
-            ("store_limit", "The configured ceiling of the store.", Some(Unit::Bytes), limit),
-            ("store_entries", "Stored responses.", None, entries),
-        ];
-        for (name, help, unit, value) in gauges {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?)?;
+        Metrics::new(&labels, UNIX_EPOCH + Duration::from_millis(1_500))
+    }
+
+    fn scrape(metrics: &Metrics, family: &str) -> Family {
+        parse(&metrics.render()).remove(family).unwrap_or_else(|| panic!("no {family}"))
+    }
+
+    #[test]
+    fn a_request_is_counted_by_route_outcome_and_status() {
+        let metrics = metrics();
+        metrics.request(&record());
+        metrics.request(&record());
+        metrics.request(&Record { route: Some(1), ..record() });
+        let failed = Decision::forwarded(Forward::Miss);
+        metrics.request(&Record {
+            decision: failed,
+            status: StatusCode::BAD_GATEWAY,
+            aborted: true,
+            bytes: 7,
+            first_byte: None,
+            route: None,
+            ..record()
+        });
+        metrics.request(&Record { route: Some(99), status: StatusCode::from_u16(999).unwrap(), ..record() });
+
+        let requests = scrape(&metrics, "larder_requests");
+        let value = |route: &str, outcome: &str, status: &str| {
+            let labels = [("route", route), ("outcome", outcome), ("status", status)];
+            requests.value("larder_requests_total", &labels)
+        };
+        assert_eq!(value("api", "hit", "2xx"), Some(2.0));
+        assert_eq!(value(LABELS[1], "hit", "2xx"), Some(1.0), "escaped, and unescaped by the reader");
+        assert_eq!(value("", "error", "5xx"), Some(1.0));
+        assert_eq!(value("", "hit", "other"), Some(1.0), "a route that does not exist is none");
+        assert_eq!(requests.samples.len(), 4, "combinations that never came are not shown");
+
+        let sent = scrape(&metrics, "larder_sent_bytes");
+        assert_eq!(sent.value("larder_sent_bytes_total", &[("outcome", "hit")]), Some(4096.0));
+        assert_eq!(sent.value("larder_sent_bytes_total", &[("outcome", "error")]), Some(7.0));
+        let first_byte = scrape(&metrics, "larder_first_byte_seconds");
+        let hit = ("outcome", "hit");
+        assert_eq!(first_byte.value("larder_first_byte_seconds_count", &[hit]), Some(4.0));
+        assert_eq!(
+            first_byte.value("larder_first_byte_seconds_bucket", &[("le", "0.00005"), hit]),
+            Some(0.0)
+        );
+        assert_eq!(first_byte.value("larder_first_byte_seconds_bucket", &[("le", "0.0001"), hit]), Some(4.0));
+        assert_eq!(first_byte.value("larder_first_byte_seconds_count", &[("outcome", "error")]), Some(0.0));
+        assert_eq!(
+            scrape(&metrics, "larder_aborted_requests").value("larder_aborted_requests_total", &[]),
+            Some(1.0)
+        );
+    }
+
+    #[test]
+    fn origin_fetches_are_counted_by_upstream_and_result() {
+        let metrics = metrics();
+        let took = Duration::from_millis(200);
+        metrics.origin_fetch("b", FetchResult::Answered(StatusCode::OK), took);
+        metrics.origin_fetch("b", FetchResult::Failed("connect"), took);
+        metrics.origin_fetch("origin", FetchResult::Failed("never heard of"), took);
+        metrics.origin_fetch("origin", FetchResult::Failed("other"), took);
+        metrics.origin_fetch("nobody", FetchResult::Answered(StatusCode::OK), took);
+
+        let fetches = scrape(&metrics, "larder_origin_fetches");
+        let expected = [("b", "2xx"), ("b", "connect"), ("origin", "failed"), ("origin", "other")];
+        for (upstream, result) in expected {
+            let labels = [("upstream", upstream), ("result", result)];
+            assert_eq!(fetches.value("larder_origin_fetches_total", &labels), Some(1.0), "{labels:?}");
         }
-        Ok(())
+        assert_eq!(fetches.samples.len(), expected.len());
+        let first_byte = scrape(&metrics, "larder_origin_first_byte_seconds");
+        let name = "larder_origin_first_byte_seconds_sum";
+        assert_eq!(first_byte.value(name, &[("upstream", "b")]), Some(0.2));
+        assert_eq!(first_byte.value(name, &[("upstream", "origin")]), Some(0.0));
+    }
+
+    #[test]
+    fn reasons_that_were_not_handed_in_count_as_other() {
+        let metrics = metrics();
+        for reason in ["private", "surprise", "other"] {
+            metrics.not_stored(reason);
+        }
+        let family = scrape(&metrics, "larder_not_stored");
+        let value = |reason| family.value("larder_not_stored_total", &[("reason", reason)]);
+        assert_eq!((value("no-store"), value("private"), value("other")), (Some(0.0), Some(1.0), Some(2.0)));
+        assert_eq!(family.samples.len(), 3);
+    }
+
+    #[test]
+    fn single_counters_and_levels() {
+        let metrics = metrics();
+        let (first, second) = (metrics.connection_opened(), metrics.connection_opened());
+        drop(first);
+        metrics.collapsed();
+        metrics.evicted(12);
+        metrics.early_hints();
+        metrics.panic();
+        metrics.dropped_lines().inc_by(3);
+        assert!(!metrics.render().contains("larder_store"), "nothing is known about a store yet");
+        metrics.set_store_gauge(Box::new(|| StoreFigures { bytes: 10, entries: 2, limit: u64::MAX }));
+
+        let families = parse(&metrics.render());
+        let table = [
+            ("larder_connections", "", 1.0),
+            ("larder_accepted_connections", "_total", 2.0),
+            ("larder_collapsed_waiters", "_total", 1.0),
+            ("larder_evicted_entries", "_total", 12.0),
+            ("larder_early_hints", "_total", 1.0),
+            ("larder_panics", "_total", 1.0),
+            ("larder_dropped_log_lines", "_total", 3.0),
+            ("larder_store_bytes", "", 10.0),
+            ("larder_store_entries", "", 2.0),
+            ("larder_store_limit_bytes", "", i64::MAX as f64),
+            ("larder_start_time_seconds", "", 1.5),
+        ];
+        for (family, suffix, value) in table {
+            assert_eq!(families[family].value(&format!("{family}{suffix}"), &[]), Some(value), "{family}");
+        }
+        drop(second);
+        assert_eq!(scrape(&metrics, "larder_connections").value("larder_connections", &[]), Some(0.0));
+    }
+
+    /// Whatever comes in, the labels stay within what enums, configuration and the lists at the start allow.
+    #[test]
+    fn no_client_makes_a_series() {
+        let metrics = metrics();
+        let one = "x".repeat(3);
+        for code in 100..1000 {
+            let status = StatusCode::from_u16(code).unwrap();
+            let method = Method::from_bytes(format!("M{code}").as_bytes()).unwrap();
+            for route in [None, Some(0), Some(usize::from(code))] {
+                metrics.request(&Record { status, method: method.clone(), route, ..record() });
+            }
+            metrics.origin_fetch("origin", FetchResult::Answered(status), Duration::ZERO);
+            metrics.origin_fetch(&one.repeat(usize::from(code)), FetchResult::Failed("x"), Duration::ZERO);
+        }
+        let allowed: &[(&str, BTreeSet<&str>)] = &[
+            ("route", LABELS.into_iter().chain([""]).collect()),
+            ("outcome", Outcome::ALL.map(Outcome::as_str).into()),
+            ("status", StatusClass::ALL.map(StatusClass::as_str).into()),
+            ("upstream", ["origin", "b"].into()),
+            ("reason", ["no-store", "private", "other"].into()),
+            ("version", [env!("CARGO_PKG_VERSION")].into()),
+        ];
+        for (name, family) in parse(&metrics.render()) {
+            for (key, value) in family.samples.keys().flat_map(|(_, labels)| labels) {
+                let known = match key.as_str() {
+                    "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
+                    "result" => {
+                        StatusClass::ALL.iter().any(|class| class.as_str() == value)
+                            || ["connect", "other", "failed"].contains(&value.as_str())
+                    }
+                    key => {
+                        allowed.iter().any(|(name, values)| *name == key && values.contains(value.as_str()))
+                    }
+                };
+                assert!(known, "{name}: {key}={value}");
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! - [`decision`]: how a request was answered, and its rendering as `Cache-Status` (RFC 9211)
 //! - [`record`]: one request, from its arrival to the last byte of its answer
-//! - [`metrics`]: everything that is counted; `cells`, `counters` and `histogram` keep counting cheap
+//! - [`metrics`]: everything that is counted; `cells`, `counters` and `histogram` keep counting cheap, `labels` keeps
+//!   the number of series fixed, `gauges` reads levels at each scrape
 //! - `access`, `line`: the access log, written by a thread of its own
 //! - [`process`]: the process log, by `tracing`
 //!
@@ -21,7 +22,11 @@ mod access;
 mod cells;
 mod counters;
 pub mod decision;
+#[cfg(test)]
+pub(crate) mod exposition;
+mod gauges;
 mod histogram;
+mod labels;
 mod line;
 pub mod metrics;
 pub mod process;
@@ -30,7 +35,9 @@ mod timestamp;
 
 pub use access::OpenError;
 pub use decision::{Decision, Forward, Outcome, StatusClass};
-pub use metrics::{FetchResult, Labels, Metrics, OpenConnection, StoreFigures};
+pub use gauges::{OpenConnection, StoreFigures};
+pub use labels::Labels;
+pub use metrics::{FetchResult, Metrics};
 pub use process::{ProcessLogError, install_process_log};
 pub use record::{Line, Record};
 
@@ -45,8 +52,6 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Registers every metric that `labels` allows for and, if `log` asks for it, starts the access log.
-    ///
-    /// Dropping the last handle flushes the access log.
     ///
     /// # Errors
     ///
@@ -79,6 +84,14 @@ impl Telemetry {
         let line = record.line.take();
         if let (Some(log), Some(line)) = (&self.access, line) {
             log.push(record, line);
+        }
+    }
+
+    /// Waits, for two seconds at most, until the access log has been written as far as it is queued; blocks the
+    /// thread. Dropping the last handle does so, too, but nobody knows for certain when that is.
+    pub fn flush(&self) {
+        if let Some(log) = &self.access {
+            log.flush();
         }
     }
 
