@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Labels and their values, as they stand.
+pub(crate) type Pairs = Vec<(String, String)>;
+
 /// A metric family.
 #[derive(Debug, Default)]
 pub(crate) struct Family {
     pub(crate) kind: String,
     /// By sample name and labels.
-    pub(crate) samples: BTreeMap<(String, Vec<(String, String)>), f64>,
+    pub(crate) samples: BTreeMap<(String, Pairs), f64>,
 }
 
 impl Family {
@@ -59,7 +62,7 @@ pub(crate) fn parse(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
-fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
+fn sample(line: &str) -> (String, Pairs, f64) {
     let (head, value) = line.rsplit_once(' ').expect(line);
     let value: f64 = value.parse().expect(line);
     let (name, labels) = match head.split_once('{') {
@@ -73,7 +76,7 @@ fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     (name.to_owned(), labels, value)
 }
 
-fn labels(mut text: &str) -> Vec<(String, String)> {
+fn labels(mut text: &str) -> Pairs {
     let mut labels = Vec::new();
     while !text.is_empty() {
         let (key, rest) = text.split_once("=\"").expect(text);
@@ -93,14 +96,17 @@ fn labels(mut text: &str) -> Vec<(String, String)> {
         assert!(key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{key}");
         labels.push((key.to_owned(), value));
         text = &rest[end + 1..];
-        text = text.strip_prefix(',').unwrap_or(text);
+        if !text.is_empty() {
+            text = text.strip_prefix(',').expect("a comma between labels");
+            assert!(!text.is_empty(), "a comma at the end");
+        }
     }
     labels
 }
 
 /// Buckets rise to `+Inf`, which is the count.
 fn check_histogram(family: &Family) {
-    let mut series: BTreeMap<Vec<(String, String)>, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut series: BTreeMap<Pairs, Vec<(f64, f64)>> = BTreeMap::new();
     for ((name, labels), value) in &family.samples {
         if !name.ends_with("_bucket") {
             continue;
