@@ -101,3 +101,44 @@ impl Telemetry {
         self.metrics.render()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::record::tests::{line, record};
+    use super::*;
+    use crate::config::{Log, LogFormat};
+
+    #[test]
+    fn a_record_is_counted_and_logged_in_the_same_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let log = Log {
+            filter: "info".to_owned(),
+            format: LogFormat::Text,
+            access: Some(LogFormat::Json),
+            access_file: Some(path.clone()),
+        };
+        let labels = Labels { routes: vec!["api"], ..Labels::default() };
+        let telemetry = Telemetry::new(&log, &Clock::system(), &labels).unwrap();
+        assert!(telemetry.wants_access_log());
+        telemetry.finish(Record { line: Some(line()), ..record() });
+        telemetry.finish(record());
+        telemetry.flush();
+
+        let written = std::fs::read_to_string(path).unwrap();
+        let object: serde_json::Value = serde_json::from_str(&written).expect("one line");
+        assert_eq!((&object["outcome"], &object["route"]), (&"hit".into(), &"api".into()));
+        let families = exposition::parse(&telemetry.render_metrics());
+        let labels = [("route", "api"), ("outcome", "hit"), ("status", "2xx")];
+        assert_eq!(families["larder_requests"].value("larder_requests_total", &labels), Some(2.0));
+    }
+
+    #[test]
+    fn without_an_access_log_nothing_is_wanted_for_it() {
+        let telemetry = Telemetry::quiet();
+        assert!(!telemetry.wants_access_log());
+        telemetry.finish(Record { line: Some(line()), ..record() });
+        telemetry.flush();
+        assert!(telemetry.render_metrics().contains("larder_dropped_log_lines_total 0\n"));
+    }
+}
