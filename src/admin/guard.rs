@@ -52,7 +52,7 @@ fn is_own_name(authority: &Authority, hosts: &[String]) -> bool {
     let host = authority.host();
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || literal.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+        || literal.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
         || hosts
             .iter()
             .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(authority.as_str()))
@@ -96,6 +96,7 @@ mod tests {
             ("127.0.0.1:8081", 200),
             ("127.8.9.1", 200),
             ("[::1]:8081", 200),
+            ("[::ffff:127.0.0.1]", 200),
             ("admin.example", 200),
             ("ADMIN.example:1234", 200),
             ("other.example:9000", 200),

@@ -1,7 +1,7 @@
 //! The second listener: health, readiness and metrics.
 //!
 //! It is for operators and their tools, on a loopback address unless configured otherwise. A browser on the same
-//! machine can reach it, too, on behalf of any page that it shows, so [`guard`] stands in front of everything.
+//! machine can reach it, too, on behalf of any page that it shows, so `guard` stands in front of everything.
 //! [`Role::Probe`] is the same listener with less to offer, for where the kubelet and Prometheus can reach it.
 //!
 //! - `GET /healthz`: 200 as long as the process answers at all
