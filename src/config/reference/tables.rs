@@ -120,7 +120,7 @@ const ADMIN_KEYS: &[Key] = &[
         "listen",
         Kind::AddressOrOff,
         Is("\"127.0.0.1:8081\""),
-        "Where to listen, or \"off\". Only loopback addresses: there is no password to it.",
+        "Where to listen, or \"off\". Only loopback addresses, since nothing else protects it.",
     )
     .also(&["address", "addr", "bind", "port"]),
     key("hosts", Kind::Host, Is("[]"), "Accepted in Host beside loopback addresses and localhost."),
@@ -275,7 +275,8 @@ const ROUTE_KEYS: &[Key] = &[
         "path",
         Kind::PathGlob,
         Unset { meaning: "any", example: "\"/api/**\"" },
-        "Compared with the path as it was sent, without the query; `*` stays within a segment, `**` goes across.",
+        "Compared with the path as it was sent, without the query and with nothing decoded; `*` stays within a segment, \
+         `**` goes across.",
     )
     .also(&["paths", "prefix", "location"]),
     key("methods", Kind::Method, Unset { meaning: "any", example: "[\"GET\"]" }, "Where GET is named, HEAD is included.")
