@@ -5,7 +5,7 @@
 //!            \________________ faults ________________/
 //! ```
 //!
-//! [`reference`] lists every key. Reading does not stop at a fault: [`Faults`] holds all of them, each with its place,
+//! [`mod@reference`] lists every key. Reading does not stop at a fault: [`Faults`] holds all of them, each with its place,
 //! what is wrong and what would be right.
 
 mod address;
