@@ -136,7 +136,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_host_and_path_is_taken(host in ".*", path in ".*") {
-            let config = config("[[route]]\nhost = '*.é.example.com'\n".replace('é', "e").as_str());
+            let config = config("[[route]]\nhost = '*.example.com'\npath = '/a/*'");
             prop_assert!(select(&config, &host, &path, &Method::GET).is_some());
         }
     }

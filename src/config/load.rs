@@ -7,6 +7,9 @@ use toml::de::DeTable;
 
 use super::fault::{Fault, Faults, Place};
 use super::read::{Document, Notes};
+use super::reference::CACHE;
+use super::units::Wrong;
+use super::value::within;
 use super::{Config, Origin, file, validate};
 
 /// What the command line puts in place of a file's values.
@@ -47,6 +50,11 @@ impl Config {
         read(name, text, &Overrides::default(), None)
     }
 
+    /// Whether a ceiling in bytes may be given to [`Overrides::memory`].
+    pub fn check_memory(bytes: u64) -> Result<(), Wrong> {
+        CACHE.key("memory").map_or(Ok(()), |key| within(bytes, key))
+    }
+
     /// Everything by default, in front of these origins.
     pub fn for_origins(origins: &[Origin], overrides: &Overrides) -> Result<Self, Faults> {
         let overrides = Overrides { origins: origins.to_vec(), ..overrides.clone() };
@@ -56,11 +64,7 @@ impl Config {
 
 /// `directory` is where relative paths start; `None`: they stay as they are, and files are not looked at.
 fn read(name: &str, text: &str, overrides: &Overrides, directory: Option<&Path>) -> Result<Config, Faults> {
-    let root = DeTable::parse(text).map_err(|error| {
-        let place = Place::Text(error.span().unwrap_or(text.len()..text.len()));
-        let what = error.message().trim_end_matches('.').replace('\n', ", ");
-        Faults::new(name, text, vec![Fault { place, what, right: None }])
-    })?;
+    let root = DeTable::parse(text).map_err(|error| Faults::new(name, text, vec![no_toml(text, &error)]))?;
 
     let notes = Notes::default();
     let document = Document::open(root.get_ref(), &notes);
@@ -75,4 +79,25 @@ fn read(name: &str, text: &str, overrides: &Overrides, directory: Option<&Path>)
         faults if faults.is_empty() => Ok(config),
         faults => Err(Faults::new(name, text, faults)),
     }
+}
+
+/// A text that is no TOML has one fault: what follows it cannot be told.
+fn no_toml(text: &str, error: &toml::de::Error) -> Fault {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let what = error.message().trim_end_matches(", expected nothing").to_owned();
+    let right = if what == "duplicate key" {
+        Some("keep one of the two".to_owned())
+    } else {
+        let line = text.get(..span.start).map_or(0, |before| before.matches('\n').count());
+        text.lines().nth(line).and_then(quoted)
+    };
+    Fault { place: Place::Text(span), what, right }
+}
+
+/// `key = value` with the quotes that a text needs; by far the commonest slip.
+fn quoted(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.split('#').next().unwrap_or(value).trim());
+    let is_bare = !value.is_empty() && !value.contains(['"', '\'', '[', ']', '{', '}', '\\']);
+    is_bare.then(|| format!("a text stands in quotes: {key} = \"{value}\""))
 }

@@ -5,7 +5,7 @@
 //!            \________________ faults ________________/
 //! ```
 //!
-//! [`reference`] lists every key. Reading does not stop at a fault: [`Faults`] holds all of them, each with its place,
+//! [`mod@reference`] lists every key. Reading does not stop at a fault: [`Faults`] holds all of them, each with its place,
 //! what is wrong and what would be right.
 
 mod address;
@@ -21,6 +21,7 @@ pub mod units;
 mod validate;
 mod value;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -165,6 +166,12 @@ pub struct Origin {
     pub scheme: Scheme,
     /// Host and port.
     pub authority: Authority,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
 }
 
 /// `[[route]]`

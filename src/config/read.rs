@@ -78,8 +78,7 @@ impl<'a, 'i> Document<'a, 'i> {
     pub(super) fn open(root: &'a DeTable<'i>, notes: &'a Notes) -> Self {
         for (name, value) in root {
             if !TABLES.iter().any(|table| table.name == name.get_ref().as_ref()) {
-                let is_table = matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
-                let (what, right) = suggest::unknown_table(name.get_ref(), is_table);
+                let (what, right) = suggest::outside_of_tables(name.get_ref(), value.get_ref());
                 notes.fault(Place::Text(name.span()), what, right);
             }
         }
@@ -92,9 +91,13 @@ impl<'a, 'i> Document<'a, 'i> {
         match self.root.get(name).map(|value| (value.span(), value.get_ref())) {
             None => Section::absent(table, self.notes),
             Some((span, DeValue::Table(entries))) => Section::open(table, 0, entries, span, self.notes),
-            Some((span, _)) => {
-                let right = format!("write {} once", table.header());
-                self.notes.fault(Place::Text(span), format!("`{name}` is not a table"), Some(right));
+            Some((span, value)) => {
+                let what = match value {
+                    DeValue::Array(_) => format!("[{name}] must be written with single brackets, once"),
+                    _ => format!("`{name}` is a table"),
+                };
+                let right = format!("write {} and its keys below it", table.header());
+                self.notes.fault(Place::Text(span), what, Some(right));
                 Section::absent(table, self.notes)
             }
         }

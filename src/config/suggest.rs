@@ -1,5 +1,7 @@
 //! "Did you mean": what an unknown word was probably meant to be.
 
+use toml::de::DeValue;
+
 use super::reference::{TABLES, Table};
 
 /// The candidate that is nearest to `word`, if any is near.
@@ -38,16 +40,22 @@ pub(super) fn unknown_key(table: &Table, name: &str) -> (String, Option<String>)
     }
 }
 
-/// The same for what stands outside of the known tables.
-pub(super) fn unknown_table(name: &str, is_table: bool) -> (String, Option<String>) {
-    let what = if is_table {
-        format!("unknown table [{name}]")
-    } else {
-        format!("unknown key `{name}` outside of the tables")
+/// The same for what stands outside of the known tables: another table, or a key at the top of the file.
+pub(super) fn outside_of_tables(name: &str, value: &DeValue<'_>) -> (String, Option<String>) {
+    let is_list_of_tables = |value: &DeValue<'_>| {
+        value.as_array().is_some_and(|list| list.iter().any(|element| element.get_ref().is_table()))
     };
-    if let (Some(home), false) = (home_of(name), is_table) {
-        return (format!("{what}; it belongs in {}", home.header()), None);
-    }
+    let what = match value {
+        DeValue::Table(_) => format!("unknown table [{name}]"),
+        list if is_list_of_tables(list) => format!("unknown table [[{name}]]"),
+        _ => {
+            let what = format!("unknown key `{name}` outside of the tables");
+            if let Some(home) = home_of(name) {
+                return (format!("{what}; it belongs in {}", home.header()), None);
+            }
+            what
+        }
+    };
     let names = TABLES.iter().map(|table| table.name);
     match nearest(name, names).and_then(|near| TABLES.iter().find(|table| table.name == near)) {
         Some(table) => (format!("{what}, did you mean {}?", table.header()), None),

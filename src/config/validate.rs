@@ -99,7 +99,8 @@ fn limits(config: &Config, notes: &Notes) {
         && notes.is_sound(server("max_head"))
     {
         let right = "make `max_head` the larger one: the target is a part of the head";
-        note(notes, server("max_target"), "`max_target` is not less than `max_head`", Some(right));
+        let at = if notes.place(server("max_target")).is_some() { "max_target" } else { "max_head" };
+        note(notes, server(at), "`max_target` is not less than `max_head`", Some(right));
     }
 }
 

@@ -36,14 +36,8 @@ impl Value for Duration {
 impl Value for u64 {
     fn read(value: &DeValue<'_>, key: &Key) -> Result<Self, Wrong> {
         let number = match value {
-            DeValue::Integer(integer) => {
-                u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| {
-                    Wrong::new(
-                        format!("{integer} is out of range"),
-                        format!("it must be {}", key.kind.describe()),
-                    )
-                })?
-            }
+            DeValue::Integer(integer) => u64::from_str_radix(integer.as_str(), integer.radix())
+                .map_err(|_| beyond(&integer.to_string(), key))?,
             DeValue::String(size) if key.kind == Kind::Size => units::size(size)?,
             other => return Err(mistyped(other, key)),
         };
@@ -171,22 +165,30 @@ fn text<'a>(value: &'a DeValue<'_>, key: &Key) -> Result<&'a str, Wrong> {
     value.as_str().ok_or_else(|| mistyped(value, key))
 }
 
-fn within(number: u64, key: &Key) -> Result<(), Wrong> {
+/// Whether a number is within the limits of its key.
+pub(super) fn within(number: u64, key: &Key) -> Result<(), Wrong> {
     let (least, most) = key.limits;
-    let show = |number| key.kind.show(number);
-    if number < least {
-        return Err(Wrong::new(
-            format!("{} is too little", show(number)),
-            format!("it must be at least {}", show(least)),
-        ));
+    if (least..=most).contains(&number) {
+        return Ok(());
     }
-    if number > most {
-        return Err(Wrong::new(
-            format!("{} is too much", show(number)),
-            format!("it must be at most {}", show(most)),
-        ));
-    }
-    Ok(())
+    let shown = key.kind.show(number);
+    Err(if number < least { too_little(&shown, key) } else { too_much(&shown, key) })
+}
+
+/// A number that does not even fit: below zero, or beyond 64 bits.
+fn beyond(shown: &str, key: &Key) -> Wrong {
+    if shown.starts_with('-') { too_little(shown, key) } else { too_much(shown, key) }
+}
+
+fn too_little(shown: &str, key: &Key) -> Wrong {
+    Wrong::new(
+        format!("{shown} is too little"),
+        format!("it must be at least {}", key.kind.show(key.limits.0)),
+    )
+}
+
+fn too_much(shown: &str, key: &Key) -> Wrong {
+    Wrong::new(format!("{shown} is too much"), format!("it must be at most {}", key.kind.show(key.limits.1)))
 }
 
 fn choice(text: &str, words: &'static [&'static str]) -> Result<String, Wrong> {

@@ -3,12 +3,53 @@
 //! - `origin`: the API's HTTP side, slow on purpose
 //! - `shop`: what it tells about: products that can be changed, and orders
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::thread;
 
 mod origin;
 mod shop;
 
 pub use origin::serve_origin;
+
+use super::refuse;
+use crate::app::{self, Larder};
+use crate::config::{Config, Overrides, parse_origin};
+
+/// `larder demo` takes nothing: what it prints can be typed as it stands.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Args {}
+
+/// Runs the example API, a Larder in front of it and the admin listener until a signal ends them.
+pub fn run(_args: &Args) -> ExitCode {
+    match demo() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => refuse(format_args!("{fault}")),
+    }
+}
+
+fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let origin = listener.local_addr()?;
+    // It ends with the process.
+    thread::Builder::new().name("demo-origin".into()).spawn(move || origin_thread(listener))?;
+    let origins = [parse_origin(&format!("http://{origin}"))?];
+    let config = Config::for_origins(&origins, &Overrides::default())?;
+    let larder = Larder::start(config)?;
+    if let (Some(addr), Some(admin)) = (larder.addrs().first(), larder.admin_addr()) {
+        print!("{}", banner(*addr, admin, origin));
+    }
+    app::wait_for_signal()?;
+    larder.stop();
+    Ok(())
+}
+
+fn origin_thread(listener: TcpListener) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    if let Err(fault) = runtime.and_then(|runtime| runtime.block_on(serve_origin(listener))) {
+        refuse(format_args!("the example API ended: {fault}"));
+    }
+}
 
 /// What `larder demo` prints once everything listens.
 pub fn banner(larder: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Default, Key, TABLES};
+use super::{Default, Key, Kind, TABLES};
 
 /// Width that comments are wrapped to.
 const WIDTH: usize = 100;
@@ -43,11 +43,11 @@ fn render_key(out: &mut String, key: &Key) {
 
 fn limits(key: &Key) -> String {
     let (least, most) = key.limits;
-    match (least, most) {
-        (0, u64::MAX) => String::new(),
-        (0, most) => format!(" At most {}.", key.kind.show(most)),
-        (least, most) => format!(" From {} to {}.", key.kind.show(least), key.kind.show(most)),
+    // The limits of durations only keep nonsense out; those of counts and sizes are worth knowing.
+    if most == u64::MAX || key.kind == Kind::Duration {
+        return String::new();
     }
+    format!(" From {} to {}.", key.kind.show(least), key.kind.show(most))
 }
 
 /// Writes a text as comment lines.

@@ -88,7 +88,7 @@ const SERVER_KEYS: &[Key] = &[
         Is("\"30s\""),
         "How long a client may take to send a request head, and how long its idle connection is kept.",
     )
-    .limits(A_WHILE)
+    .within(A_WHILE)
     .also(&["read_timeout", "keepalive_timeout"]),
     key(
         "stall_timeout",
@@ -96,7 +96,7 @@ const SERVER_KEYS: &[Key] = &[
         Is("\"60s\""),
         "How long a client may go without taking a byte of an answer that is waiting for it.",
     )
-    .limits(A_WHILE)
+    .within(A_WHILE)
     .also(&["write_timeout", "send_timeout"]),
     key("max_head", Kind::Size, Is("\"64KiB\""), "The largest request head; what is larger is answered 431.")
         .between(8 * KIB, MIB),
@@ -112,7 +112,7 @@ const SERVER_KEYS: &[Key] = &[
     key("max_connections", Kind::Count, Is("16384"), "The most open client connections, over all threads.")
         .between(1, 10_000_000),
     key("drain_timeout", Kind::Duration, Is("\"30s\""), "How long a graceful end waits for open requests.")
-        .limits((0, A_WHILE.1)),
+        .within((0, A_WHILE.1)),
 ];
 
 const ADMIN_KEYS: &[Key] = &[
@@ -120,7 +120,7 @@ const ADMIN_KEYS: &[Key] = &[
         "listen",
         Kind::AddressOrOff,
         Is("\"127.0.0.1:8081\""),
-        "Where to listen, or \"off\". Only loopback addresses: there is no password to it.",
+        "Where to listen, or \"off\". Only loopback addresses, since nothing else protects it.",
     )
     .also(&["address", "addr", "bind", "port"]),
     key("hosts", Kind::Host, Is("[]"), "Accepted in Host beside loopback addresses and localhost."),
@@ -171,7 +171,7 @@ const CACHE_KEYS: &[Key] = &[
         Is("\"1s\""),
         "How long a failed revalidation holds off the next one.",
     )
-    .limits((0, A_WHILE.1)),
+    .within((0, A_WHILE.1)),
     key(
         "max_ranges",
         Kind::Count,
@@ -233,9 +233,9 @@ const UPSTREAM_KEYS: &[Key] = &[
         Unset { meaning: "what the client sent", example: "\"api.internal\"" },
         "Sent to the servers as Host.",
     ),
-    key("connect_timeout", Kind::Duration, Is("\"3s\""), "For TCP and TLS together.").limits(A_WHILE),
+    key("connect_timeout", Kind::Duration, Is("\"3s\""), "For TCP and TLS together.").within(A_WHILE),
     key("first_byte_timeout", Kind::Duration, Is("\"30s\""), "From the request to the head of the answer.")
-        .limits(A_WHILE)
+        .within(A_WHILE)
         .also(&["timeout", "read_timeout"]),
     key(
         "between_bytes_timeout",
@@ -243,9 +243,9 @@ const UPSTREAM_KEYS: &[Key] = &[
         Is("\"30s\""),
         "Between two pieces of the content of an answer.",
     )
-    .limits(A_WHILE),
+    .within(A_WHILE),
     key("idle_timeout", Kind::Duration, Is("\"60s\""), "How long an idle connection is kept.")
-        .limits(A_WHILE)
+        .within(A_WHILE)
         .also(&["keepalive_timeout"]),
     key(
         "max_connections",
@@ -275,7 +275,8 @@ const ROUTE_KEYS: &[Key] = &[
         "path",
         Kind::PathGlob,
         Unset { meaning: "any", example: "\"/api/**\"" },
-        "Compared with the path as it was sent, without the query; `*` stays within a segment, `**` goes across.",
+        "Compared with the path as it was sent, without the query and with nothing decoded; `*` stays within a segment, \
+         `**` goes across.",
     )
     .also(&["paths", "prefix", "location"]),
     key("methods", Kind::Method, Unset { meaning: "any", example: "[\"GET\"]" }, "Where GET is named, HEAD is included.")
@@ -338,10 +339,10 @@ const fn key(name: &'static str, kind: Kind, default: Default, doc: &'static str
 
 impl Key {
     const fn between(self, least: u64, most: u64) -> Self {
-        self.limits((least, most))
+        self.within((least, most))
     }
 
-    const fn limits(self, limits: (u64, u64)) -> Self {
+    const fn within(self, limits: (u64, u64)) -> Self {
         Key { limits, ..self }
     }
 
