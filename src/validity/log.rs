@@ -69,6 +69,15 @@ pub struct Subjects<'a> {
     pub groups: &'a [Group<'a>],
 }
 
+impl<'a> Subjects<'a> {
+    fn named(&self) -> impl Iterator<Item = Subject<'a>> {
+        let own = [Subject::Host(self.host), Subject::Url(self.url)];
+        let tags = self.tags.iter().map(|tag| Subject::Tag(tag));
+        let groups = self.groups.iter().map(|group| Subject::Group(*group));
+        own.into_iter().chain(tags).chain(groups)
+    }
+}
+
 type Shard = HashMap<Box<[u8]>, Arc<Cell>>;
 
 /// What was purged, since when. One per process.
@@ -151,11 +160,8 @@ impl Log {
     /// The cells of a response that was asked for when the log stood at `sent`. `None`: so much was forgotten since
     /// that it cannot be told whether it was purged; it may be delivered, not stored.
     pub fn intern(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<Marks> {
-        let named = [Subject::Host(subjects.host), Subject::Url(subjects.url)];
-        let tags = subjects.tags.iter().map(|tag| Subject::Tag(tag));
-        let groups = subjects.groups.iter().map(|group| Subject::Group(*group));
         let mut cells = vec![self.everything.clone()];
-        for subject in named.into_iter().chain(tags).chain(groups) {
+        for subject in subjects.named() {
             cells.push(self.cell_known_since(subject, sent)?);
         }
         Some(Marks::new(cells))
@@ -181,6 +187,20 @@ impl Log {
             stamp.found_clear(published);
         }
         Some(Alive::new(softened))
+    }
+
+    /// Whether a hard purge of any of these subjects may have been published after `since`.
+    pub fn concerns(&self, subjects: &Subjects<'_>, since: Sequence) -> bool {
+        if self.published() <= since {
+            return false;
+        }
+        let is_young = |cell: &Cell| cell.hard() > since;
+        is_young(&self.everything)
+            || self.forgotten.load(Ordering::Relaxed) > since.0
+            || subjects.named().any(|subject| {
+                let name = name(subject);
+                self.shard(&name).lock().get(&name).is_some_and(|cell| is_young(cell))
+            })
     }
 
     /// Forgets cells that nobody holds and whose facts are older than the last sweep.
