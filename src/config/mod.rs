@@ -1,5 +1,27 @@
-//! The typed configuration: what the rest of the program sees.
+//! The typed configuration: what the rest of the program sees, and how it is come by.
+//!
+//! ```text
+//! text --read, value--> file (typed values, defaults, options) --validate--> Config
+//!            \________________ faults ________________/
+//! ```
+//!
+//! [`mod@reference`] lists every key. Reading does not stop at a fault: [`Faults`] holds all of them, each with its place,
+//! what is wrong and what would be right.
 
+mod address;
+mod fault;
+mod file;
+mod load;
+mod machine;
+mod pattern;
+mod read;
+pub mod reference;
+mod suggest;
+pub mod units;
+mod validate;
+mod value;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +30,10 @@ use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
 
 use crate::policy::Rules;
+
+pub use address::{listen as parse_listen, origin as parse_origin};
+pub use fault::{Fault, Faults, Place};
+pub use load::Overrides;
 
 /// Everything that can be configured, checked and complete.
 #[derive(Clone, Debug)]
@@ -22,7 +48,8 @@ pub struct Config {
     pub log: Log,
     /// At least one; routes refer to them by index.
     pub upstreams: Vec<Upstream>,
-    /// In order; the first that matches a request counts. The last one matches everything if the file has no such.
+    /// In order; the first that matches a request counts. With a single upstream the last one matches everything: it is
+    /// added if the file has no such. With several, a request that none takes is to be refused.
     pub routes: Vec<Route>,
 }
 
@@ -141,6 +168,12 @@ pub struct Origin {
     pub authority: Authority,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
 /// `[[route]]`
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -150,7 +183,7 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// `None` matches all. Matched against the path as sent, without the query.
     pub path: Option<globset::GlobMatcher>,
-    /// Empty matches all.
+    /// Empty matches all; where GET is named, HEAD matches too, since both are answered from the same entry.
     pub methods: Vec<http::Method>,
     /// Index into [`Config::upstreams`].
     pub upstream: usize,

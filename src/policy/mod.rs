@@ -2,8 +2,60 @@
 //!
 //! Nothing here awaits, reads a clock, opens a socket or logs. Time walks in as an argument (mostly as a
 //! [`Duration`]: how long a response has been resident), and reasons walk out as values.
+//!
+//! # The way of a response
+//!
+//! When its head has come, [`terms`] decides whether it may be stored, and on which [`Terms`] it may be reused
+//! later. What is stored with it: those terms, its [`Validators`], and the [`Variant`] of the request that asked
+//! for it. When a request finds it, [`Variant::matches`] says whether it is the right one, [`judge`] whether it may
+//! be delivered, [`evaluate`] and [`select`] whether as a 304 or as ranges. When it is stale, [`make_conditional`]
+//! asks the origin about it, and [`selected_by_304`] and [`freshen`] apply the answer. Unsafe methods end at
+//! [`invalidated`].
+//!
+//! # Layout
+//!
+//! `syntax` takes field values apart; `fields`, `entity_tag` and `target` hold the newtypes; every other file
+//! answers one question of the RFC.
+//!
+//! # When in doubt
+//!
+//! Malformed input never grants anything: a lifetime that cannot be read is zero, a restriction that cannot be read
+//! holds in full.
 
 use std::time::Duration;
+
+pub mod directives;
+pub mod entity_tag;
+pub mod fields;
+pub mod freshness;
+pub mod invalidation;
+pub mod precondition;
+pub mod range;
+pub mod reuse;
+pub mod storability;
+mod syntax;
+pub mod target;
+mod targeted;
+pub mod update;
+pub mod validation;
+pub mod vary;
+
+mod accept;
+mod reference;
+
+pub use directives::{RequestDirectives, ResponseDirectives};
+pub use entity_tag::EntityTag;
+pub use fields::{ensure_date, storable_fields, strip_hop_by_hop};
+pub use freshness::Terms;
+pub use invalidation::{invalidated, is_safe};
+pub use precondition::{Precondition, evaluate, strip_conditions};
+pub use range::{ByteRange, ContentRange, Ranges, select};
+pub use reuse::{Reuse, Stored, Why, judge, stale_if_error};
+pub use storability::{Exchange, NotStored, terms};
+pub use target::Target;
+pub use update::{HeadUpdate, freshen, head_update};
+pub use validation::{LastModified, Validators, make_conditional, offer_tags, selected_by_304};
+pub use vary::{Variant, Vary};
 
 /// What a route lays down about caching, beside what the origin says.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,1 +1,110 @@
-//! See the crate's map.
+//! One request, from its head to the last byte of its answer.
+//!
+//! [`Worker::handle`] tells the story; each stage is a file of its own and consumes what the one before it made:
+//!
+//! | stage | file | makes |
+//! |---|---|---|
+//! | receive | `receive` | [`Received`]: hop-by-hop fields gone, loop and hop limits checked, arrival numbered |
+//! | route, key | `receive` | [`Routed`]: the rules, the upstream, the cache key |
+//! | lookup | `lookup` | [`Found`](lookup::Found): the stored responses that may serve, each with its witness |
+//! | plan | `plan` | [`Plan`](plan::Plan): a pure function of the above |
+//! | act | `coalesce`, `flight`, `pass` | [`Answer`](answer::Answer) |
+//! | respond | `respond` | the response: preconditions, ranges, `Age`, `Via`, `Cache-Status` |
+//!
+//! A request that waited for a fetch whose answer died meanwhile (it was purged) goes back to lookup; sent back
+//! twice, it fetches alone, so that a storm of purges cannot keep it for ever.
+
+mod answer;
+mod assemble;
+mod body;
+mod coalesce;
+mod error;
+mod flight;
+mod forward;
+mod lessons;
+mod lookup;
+mod multipart;
+mod pass;
+mod plan;
+mod receive;
+mod respond;
+mod revalidate;
+mod tags;
+mod worker;
+
+pub use body::Body;
+pub use error::reasons;
+pub use receive::{Client, Head};
+pub use worker::{Engine, Worker};
+
+use http::{Method, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::request::answer::Answer;
+use crate::request::coalesce::Company;
+use crate::request::error::Refusal;
+use crate::request::flight::Attempt;
+use crate::request::plan::Plan;
+use crate::request::receive::{Received, Refused, Routed};
+
+/// How often the answer of a shared fetch may turn out not to be for a request before it fetches alone.
+const SHARED_ATTEMPTS: u32 = 2;
+
+impl Worker {
+    /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
+    pub async fn handle(&self, head: Head, content: Incoming, client: Client) -> Response<Body> {
+        let engine = self.shared_engine();
+        let routed =
+            Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
+        match routed {
+            Ok(mut request) => {
+                let answer = self.answer(&mut request).await;
+                respond::respond(engine, request, answer)
+            }
+            Err(refused) => respond::refuse(engine, *refused),
+        }
+    }
+
+    /// Answers a request whose head the server does not accept, and ends its connection.
+    pub fn reject(&self, method: Method, status: StatusCode, reason: &'static str) -> Response<Body> {
+        let engine = self.shared_engine();
+        let at = engine.clock.moment();
+        let refusal = Refusal::new(status, reason);
+        respond::reject(engine, Refused { method, at, refusal, line: None })
+    }
+
+    async fn answer(&self, request: &mut Routed) -> Answer {
+        if let Some(reason) = request.passes() {
+            return pass::pass(self, request, reason).await;
+        }
+        let mut attempts = 0;
+        let mut company = Company::Any;
+        // Held until the answer to the attempt it was given for is there.
+        let mut _permit = None;
+        loop {
+            let found = lookup::lookup(self.engine(), request);
+            let errand = match plan::plan(&found, request, self.engine().clock.moment()) {
+                Plan::Deliver(delivery) => return Answer::stored(delivery),
+                Plan::DeliverStale { delivery, refresh } => {
+                    if refresh {
+                        flight::refresh_in_background(self, request, &found);
+                    }
+                    return Answer::stored(delivery);
+                }
+                Plan::Refuse => {
+                    return Answer::Refused(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error::ONLY_IF_CACHED));
+                }
+                Plan::Fetch(errand) => errand,
+            };
+            match flight::fetch(self, request, &found, errand, company).await {
+                Attempt::Answered(answer) => return answer,
+                Attempt::Alone => company = Company::Alone,
+                Attempt::Permitted(permit) => _permit = Some(permit),
+                Attempt::Back => attempts += 1,
+            }
+            if attempts >= SHARED_ATTEMPTS {
+                company = Company::Alone;
+            }
+        }
+    }
+}

@@ -1,1 +1,20 @@
-//! See the crate's map.
+//! What is stored, and within which bounds.
+//!
+//! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes.
+//! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
+//! - [`head`], [`entry`]: a stored response.
+//! - [`memory`]: the tier that finds it again.
+
+pub mod body;
+pub mod budget;
+pub mod entry;
+pub mod head;
+pub mod memory;
+pub mod sealed;
+
+pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};
+pub use budget::{Budget, Charge};
+pub use entry::{Entry, Extent, NewEntry};
+pub use head::Head;
+pub use memory::{Committed, Figures, Resource, Store};
+pub use sealed::Sealed;

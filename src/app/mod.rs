@@ -1,0 +1,221 @@
+//! The composition root: from a [`Config`] to a running Larder, and to its end.
+
+mod handler;
+mod serving;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::request::Engine;
+use crate::server::{BindError, Listeners};
+use crate::store::{Budget, Store};
+use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
+use crate::upstream::{self, SharedLimits};
+use crate::{policy, request, store, validity};
+
+/// How often room is made in the store when nothing calls for it at once.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the log forgets what no stored response needs any more.
+const TICKS_PER_SWEEP: u32 = 600;
+
+/// Why Larder did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A thread or a runtime could not be made.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] telemetry::OpenError),
+    /// An upstream's certificates cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] upstream::SetupError),
+    /// The process log's filter is not one.
+    #[error(transparent)]
+    ProcessLog(#[from] telemetry::ProcessLogError),
+}
+
+/// A running Larder: serving threads, the admin thread and housekeeping. Stops when dropped.
+pub struct Larder {
+    addrs: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    probe: Option<SocketAddr>,
+    engine: Arc<Engine>,
+    /// `true`: end.
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Larder {
+    /// Starts all threads; returns when everything listens.
+    ///
+    /// # Errors
+    ///
+    /// An address is in use, a file cannot be read or written, or the machine is out of threads. Nothing is left
+    /// running then.
+    pub fn start(config: Config) -> Result<Larder, StartError> {
+        Self::start_with(config, Clock::system())
+    }
+
+    /// As [`start`](Self::start), by a given clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(config: Config, clock: Clock) -> Result<Larder, StartError> {
+        let config = Arc::new(config);
+        let engine = engine(&config, &clock)?;
+        let listeners = Listeners::bind(&config.server.listen, config.server.threads)?;
+        let addrs = listeners.local_addrs().to_vec();
+        let limits = SharedLimits::new(&config.upstreams);
+        let (stop, stopping) = watch::channel(false);
+        let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, threads: Vec::new() };
+        larder.start_admin(&config, &stopping)?;
+        larder.threads.push(housekeeper(larder.engine.clone(), stopping.clone())?);
+        let serving = serving::start(&larder.engine, listeners, &limits, &stopping)?;
+        larder.threads.extend(serving);
+        Ok(larder)
+    }
+
+    /// Where clients are accepted.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Where the admin listener is, if there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Where the probe listener is, if there is one.
+    pub fn probe_addr(&self) -> Option<SocketAddr> {
+        self.probe
+    }
+
+    /// Bytes charged against the memory limit.
+    pub fn memory_used(&self) -> u64 {
+        self.engine.budget().used()
+    }
+
+    /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread ended by a panic");
+            }
+        }
+    }
+
+    fn start_admin(
+        &mut self,
+        config: &Arc<Config>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<(), StartError> {
+        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, stopping)? {
+            self.admin = addrs.admin;
+            self.probe = addrs.probe;
+            self.threads.push(thread);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Larder {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Runs until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+///
+/// As [`Larder::start`].
+pub fn run(config: Config) -> Result<(), StartError> {
+    telemetry::install_process_log(&config.log)?;
+    let larder = Larder::start(config)?;
+    for addr in larder.addrs() {
+        tracing::info!(%addr, "serving");
+    }
+    if let Some(addr) = larder.admin_addr() {
+        tracing::info!(%addr, "admin");
+    }
+    wait_for_signal()?;
+    tracing::info!("draining");
+    larder.stop();
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// Signals cannot be listened for.
+pub fn wait_for_signal() -> Result<(), StartError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = serving::runtime()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Thread)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Thread)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}
+
+fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError> {
+    let not_stored = not_stored_reasons();
+    let labels = Labels::of(config, &not_stored, upstream::Failure::REASONS);
+    let telemetry = Telemetry::new(&config.log, clock, &labels)?;
+    let budget = Budget::new(config.cache.memory);
+    let store = Store::new(&config.cache, budget.clone(), clock.clone());
+    // Weak: the store must not live as long as the telemetry that it may one day report to.
+    let figures = Arc::downgrade(&store);
+    telemetry.metrics().set_store_gauge(Box::new(move || {
+        let figures = figures.upgrade().map(|store| store.figures()).unwrap_or_default();
+        StoreFigures { bytes: figures.bytes, entries: figures.entries, limit: figures.limit }
+    }));
+    let log = validity::Log::new();
+    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store))
+}
+
+/// Every named reason for which a response is not stored, over all rooms.
+fn not_stored_reasons() -> Vec<&'static str> {
+    let policy = policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str());
+    policy.chain(request::reasons().iter().copied()).chain(store::NOT_SEALED.iter().copied()).collect()
+}
+
+/// Evictions and expiry happen here, not on serving threads.
+fn housekeeper(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new()
+        .name("larder-house".into())
+        .spawn(move || {
+            let mut ticks: u32 = 0;
+            while !*stopping.borrow() {
+                thread::sleep(TICK);
+                engine.store().tick();
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(TICKS_PER_SWEEP) {
+                    engine.log().sweep();
+                }
+            }
+        })
+        .map_err(StartError::Thread)
+}

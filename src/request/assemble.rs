@@ -1,0 +1,364 @@
+//! From an origin's response to something that can be shared and stored.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use crate::clock::Moment;
+use crate::key::CacheKey;
+use crate::policy::Rules;
+use crate::policy::fields::{ensure_date, storable_fields, strip_hop_by_hop};
+use crate::policy::freshness::Terms;
+use crate::policy::range::ContentRange;
+use crate::policy::storability::{self, Exchange};
+use crate::policy::target::Target;
+use crate::policy::validation::Validators;
+use crate::policy::vary::{Variant, Vary};
+use crate::request::error;
+use crate::request::tags;
+use crate::request::worker::Engine;
+use crate::store::{self, Entry, Extent, Head, Limits, Sealed, Writer};
+use crate::upstream::ResponseBody;
+use crate::validity::{Marks, Sequence, Stamp, Subjects};
+
+/// The request side of a fetch: all that judging and storing its response needs.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) key: CacheKey,
+    pub(crate) method: Method,
+    pub(crate) scheme: &'static str,
+    pub(crate) authority: String,
+    pub(crate) target: http::uri::PathAndQuery,
+    /// As the client sent them: what Vary selects by.
+    pub(crate) fields: HeaderMap,
+    pub(crate) rules: Rules,
+    /// The `Range` that went to the origin.
+    pub(crate) range: Option<HeaderValue>,
+}
+
+impl Asked {
+    pub(crate) fn effective(&self) -> Target<'_> {
+        Target { scheme: self.scheme, authority: &self.authority, path: self.target.as_str() }
+    }
+
+    /// What a purge can name: the authority and the path, whatever the scheme.
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.authority, self.target.as_str())
+    }
+}
+
+/// When and after which purges a response came.
+#[derive(Clone, Copy)]
+pub(crate) struct Receipt {
+    /// `published` as read before the request was sent; see [`Share::sent`].
+    pub(crate) sent: Sequence,
+    /// From sending the request to the response head.
+    pub(crate) delay: Duration,
+    pub(crate) at: Moment,
+    pub(crate) wall: SystemTime,
+}
+
+/// A response that may be shared, with a body that is read while it fills.
+pub(crate) struct Share {
+    pub(crate) status: StatusCode,
+    /// End-to-end fields, without those that carry tags.
+    pub(crate) fields: HeaderMap,
+    pub(crate) terms: Terms,
+    pub(crate) validators: Validators,
+    pub(crate) variant: Variant,
+    pub(crate) body: store::Body,
+    /// Length of the content, if it was declared.
+    pub(crate) length: Option<u64>,
+    pub(crate) extent: Extent,
+    pub(crate) marks: Marks,
+    /// INVARIANT: read from the log before the request was sent. A purge with a higher number may have happened
+    /// after the origin made this content, so the content must not outlive it.
+    pub(crate) sent: Sequence,
+    pub(crate) received: Moment,
+    pub(crate) received_wall: SystemTime,
+}
+
+impl Share {
+    pub(crate) fn selects(&self, fields: &HeaderMap) -> bool {
+        self.variant.fields().is_empty() || self.variant.matches(fields, self.fields.get(CONTENT_LANGUAGE))
+    }
+
+    /// Whether a request that arrived at `arrived` must not have this content, because a purge that came before
+    /// the request has killed it. Requests that arrived before the fetch was sent precede any such purge.
+    pub(crate) fn is_dead_for(&self, engine: &Engine, arrived: Sequence) -> bool {
+        arrived > self.sent && engine.log.check(&self.marks, &Stamp::new(self.sent)).is_none()
+    }
+}
+
+/// A response that is not shared, and why.
+pub(crate) struct Unshared {
+    pub(crate) response: Response<ResponseBody>,
+    pub(crate) reason: &'static str,
+    pub(crate) owed_to_request: bool,
+}
+
+/// What a response is made ready with, whether it is shared or not: end-to-end fields only, and a `Date`
+/// (RFC 9110 §6.6.1).
+pub(crate) fn tidy(fields: &mut HeaderMap, wall: SystemTime) {
+    strip_hop_by_hop(fields);
+    ensure_date(fields, wall);
+}
+
+/// Judges a (tidied) response. If it may be shared, its body starts to fill as soon as [`Filler::run`] is polled.
+pub(crate) fn share(
+    engine: &Engine,
+    asked: &Asked,
+    receipt: Receipt,
+    response: Response<ResponseBody>,
+) -> Result<(Arc<Share>, Filler), Box<Unshared>> {
+    let (parts, content) = response.into_parts();
+    let unshared = |parts, content, reason, owed_to_request| {
+        let response = Response::from_parts(parts, content);
+        Err(Box::new(Unshared { response, reason, owed_to_request }))
+    };
+    let judged = storability::terms(&Exchange {
+        target: asked.effective(),
+        method: &asked.method,
+        request: &asked.fields,
+        status: parts.status,
+        response: &parts.headers,
+        rules: &asked.rules,
+        received: receipt.wall,
+        delay: receipt.delay,
+    });
+    let terms = match judged {
+        Ok(terms) => terms,
+        Err(reason) => return unshared(parts, content, reason.as_str(), reason.owed_to_request()),
+    };
+    let Some(extent) = extent_of(asked, parts.status, &parts.headers) else {
+        return unshared(parts, content, error::RANGE_ANSWER, true);
+    };
+    let length = content.size_hint().exact();
+    if length.is_some_and(|length| length > engine.config.cache.max_object) {
+        return unshared(parts, content, error::DECLARED_TOO_LARGE, false);
+    }
+    let tags = tags::of(&parts.headers);
+    let marks = match mark(engine, asked, &tags, receipt.sent) {
+        Some(marks) => marks,
+        None => return unshared(parts, content, error::PURGED_MEANWHILE, true),
+    };
+    let variant = match Vary::parse(&parts.headers) {
+        Vary::Fields(names) => Variant::of(&names, &asked.fields),
+        Vary::Absent | Vary::Star => Variant::default(),
+    };
+    let mut fields = parts.headers;
+    tags::strip(&mut fields);
+    let limits = Limits {
+        max_object: engine.config.cache.max_object,
+        window: engine.config.cache.stream_window,
+        expected: length,
+    };
+    let (writer, body) = store::fill(engine.budget.clone(), limits);
+    let share = Arc::new(Share {
+        status: parts.status,
+        validators: Validators::of(&fields),
+        fields,
+        terms,
+        variant,
+        body,
+        length,
+        extent,
+        marks,
+        sent: receipt.sent,
+        received: receipt.at,
+        received_wall: receipt.wall,
+    });
+    let filler = Filler { share: share.clone(), asked: asked.clone(), writer, content };
+    Ok((share, filler))
+}
+
+/// The cells by which purges reach a response. `None`: what is known of purges since `sent` was forgotten.
+pub(crate) fn mark(engine: &Engine, asked: &Asked, tags: &[String], sent: Sequence) -> Option<Marks> {
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let host = asked.authority.rsplit_once(':').map_or(asked.authority.as_str(), |(host, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { asked.authority.as_str() }
+    });
+    engine.log.intern(&Subjects { host, url: &asked.url(), tags: &tags, groups: &[] }, sent)
+}
+
+/// Which bytes of the representation a response holds; `None` if it is not an answer to what was asked.
+fn extent_of(asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<Extent> {
+    if status == StatusCode::PARTIAL_CONTENT {
+        let asked = asked.range.clone()?;
+        let content = ContentRange::parse(fields)?;
+        let (first, last) = (content.range.first, content.range.last);
+        return Some(Extent::Part { first, last, complete: content.complete, asked });
+    }
+    // With a Range in the request, only a 200 says that it was ignored; an error may be owed to it.
+    (asked.range.is_none() || status == StatusCode::OK).then_some(Extent::Whole)
+}
+
+/// Carries a body from the origin to its readers and into the store.
+pub(crate) struct Filler {
+    share: Arc<Share>,
+    asked: Asked,
+    writer: Writer,
+    content: ResponseBody,
+}
+
+impl Filler {
+    /// Runs until the body is complete or given up. What is complete, alive and wanted is stored.
+    pub(crate) async fn run(mut self, engine: &Engine) {
+        let mut trailers = None;
+        loop {
+            match self.content.frame().await {
+                None => break,
+                Some(Err(failure)) => {
+                    self.writer.fail(failure.as_str());
+                    return;
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        if self.writer.push(data).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+        match self.writer.finish(trailers) {
+            Ok(sealed) => commit(engine, &self.asked, &self.share, sealed),
+            Err(not_sealed) => engine.telemetry.metrics().not_stored(not_sealed.reason()),
+        }
+    }
+}
+
+/// Stores a complete response, unless it is dead by now.
+fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Arc<Sealed>) {
+    let stamp = Stamp::new(share.sent);
+    if engine.log.check(&share.marks, &stamp).is_none() {
+        engine.telemetry.metrics().not_stored(error::PURGED_MEANWHILE);
+        return;
+    }
+    let Some(extent) = actual_extent(&share.extent, sealed.len()) else {
+        return;
+    };
+    let Some(head) = pack(engine, share.status, &share.fields, &share.terms) else {
+        engine.telemetry.metrics().not_stored(error::HEAD_MEMORY);
+        return;
+    };
+    let entry = Entry::new(store::NewEntry {
+        head,
+        body: sealed,
+        extent,
+        terms: share.terms.clone(),
+        validators: share.validators.clone(),
+        variant: share.variant.clone(),
+        received: share.received,
+        received_wall: share.received_wall,
+        marks: share.marks.clone(),
+        stamp,
+    });
+    keep(engine, asked, Arc::new(entry));
+}
+
+/// Puts an entry into the store, joined with a stored part where the two make a larger one (RFC 9111 §3.4).
+pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Arc<Entry>) {
+    let joined = match &entry.extent {
+        Extent::Whole => None,
+        Extent::Part { .. } => join_stored_part(engine, asked, &entry),
+    };
+    engine.store.commit(asked.key, &asked.url(), joined.unwrap_or(entry));
+}
+
+/// A part that came shorter than its `Content-Range` said holds the bytes that came (RFC 9111 §3.3).
+fn actual_extent(extent: &Extent, came: u64) -> Option<Extent> {
+    match extent {
+        Extent::Whole => Some(Extent::Whole),
+        Extent::Part { first, last, complete, asked } => {
+            let end = first.checked_add(came.checked_sub(1)?)?;
+            let (first, last) = (*first, (*last).min(end));
+            Some(Extent::Part { first, last, complete: *complete, asked: asked.clone() })
+        }
+    }
+}
+
+/// The head as it is stored: without the fields that must not be (RFC 9111 §3.1) and without those that are
+/// made anew for each answer.
+pub(crate) fn pack(
+    engine: &Engine,
+    status: StatusCode,
+    fields: &HeaderMap,
+    terms: &Terms,
+) -> Option<Arc<Head>> {
+    let mut stored = storable_fields(fields, &terms.omitted);
+    for name in [CONTENT_LENGTH, http::header::AGE] {
+        stored.remove(name);
+    }
+    if status == StatusCode::PARTIAL_CONTENT {
+        stored.remove(CONTENT_RANGE);
+    }
+    Head::pack(status, &stored, &engine.budget).map(Arc::new)
+}
+
+fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<Arc<Entry>> {
+    let resource = engine.store.get(&asked.key)?;
+    let stored = resource.variants.iter().find(|entry| {
+        matches!(entry.extent, Extent::Part { .. })
+            && entry.variant == new.variant
+            && engine.log.check(&entry.marks, &entry.stamp).is_some()
+    })?;
+    join(engine, stored, new)
+}
+
+/// Joins two parts of one representation: the same strong validator, and no gap between them. The head is that
+/// of `new`; the content is as old as the older of the two.
+pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entry>> {
+    if !new.validators.is_strong() || new.validators.etag != old.validators.etag {
+        return None;
+    }
+    let (
+        Extent::Part { first: old_first, last: old_last, complete, .. },
+        Extent::Part { first: new_first, last: new_last, complete: new_complete, asked },
+    ) = (&old.extent, &new.extent)
+    else {
+        return None;
+    };
+    if complete != new_complete {
+        return None;
+    }
+    let (low, low_first, low_last, high, high_first, high_last) = if old_first <= new_first {
+        (&old.body, *old_first, *old_last, &new.body, *new_first, *new_last)
+    } else {
+        (&new.body, *new_first, *new_last, &old.body, *old_first, *old_last)
+    };
+    if high_first > low_last.checked_add(1)? {
+        return None;
+    }
+    let mut pieces: Vec<Bytes> = low.slice(0, low_last - low_first);
+    let last = low_last.max(high_last);
+    if high_last > low_last {
+        pieces.extend(high.slice(low_last + 1 - high_first, high_last - high_first));
+    }
+    let whole = low_first == 0 && complete.is_some_and(|complete| last + 1 == complete);
+    let (status, extent) = if whole {
+        (StatusCode::OK, Extent::Whole)
+    } else {
+        let extent = Extent::Part { first: low_first, last, complete: *complete, asked: asked.clone() };
+        (StatusCode::PARTIAL_CONTENT, extent)
+    };
+    let head = Arc::new(Head::pack(status, &new.head.to_map(), &engine.budget)?);
+    Some(Arc::new(Entry::new(store::NewEntry {
+        head,
+        body: Sealed::concat(pieces),
+        extent,
+        terms: new.terms.clone(),
+        validators: new.validators.clone(),
+        variant: new.variant.clone(),
+        received: new.received,
+        received_wall: new.received_wall,
+        marks: new.marks.union(&old.marks),
+        stamp: Stamp::new(new.stamp.body().min(old.stamp.body())),
+    })))
+}

@@ -1,0 +1,186 @@
+//! The body of an answer: from the store, from a fill, or from the origin. It carries the request's record, which
+//! is written when the body ends, or is dropped before it does.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::request::worker::Engine;
+use crate::store::Reader;
+use crate::telemetry::Record;
+use crate::upstream::ResponseBody;
+
+/// Why a body was cut. The connection is cut with it, so that the client sees it.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response body.
+pub struct Body {
+    source: Source,
+    ended: bool,
+    record: Option<Box<Pending>>,
+}
+
+pub(crate) enum Source {
+    Empty,
+    /// Pieces that are in memory, and the trailers that follow them.
+    Pieces {
+        pieces: VecDeque<Bytes>,
+        left: u64,
+        trailers: Option<HeaderMap>,
+    },
+    /// A single piece: most hits.
+    Piece(Option<Bytes>),
+    /// What others may be reading too.
+    Fill(Reader),
+    /// Some bytes of it.
+    FillRange {
+        reader: Reader,
+        skip: u64,
+        left: u64,
+    },
+    /// The origin's own.
+    Origin(Box<ResponseBody>),
+}
+
+struct Pending {
+    record: Record,
+    engine: Arc<Engine>,
+}
+
+impl Body {
+    pub(crate) fn new(source: Source) -> Self {
+        Self { source, ended: false, record: None }
+    }
+
+    pub(crate) fn pieces(pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self::new(Source::Pieces { pieces: pieces.into(), left, trailers })
+    }
+
+    /// Hands over the record, to be finished when the body ends.
+    pub(crate) fn recorded(mut self, engine: Arc<Engine>, record: Record) -> Self {
+        self.record = Some(Box::new(Pending { record, engine }));
+        self
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Piece(piece) => Poll::Ready(piece.take().map(|piece| Ok(Frame::data(piece)))),
+            Source::Pieces { pieces, left, trailers } => Poll::Ready(match pieces.pop_front() {
+                Some(piece) => {
+                    *left -= piece.len() as u64;
+                    Some(Ok(Frame::data(piece)))
+                }
+                None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+            }),
+            Source::Fill(reader) => {
+                Pin::new(reader).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Source::FillRange { reader, skip, left } => poll_range(reader, skip, left, cx),
+            Source::Origin(body) => Pin::new(body.as_mut())
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+        }
+    }
+
+    fn count(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(pending), Some(data)) = (&mut self.record, frame.data_ref()) {
+            pending.record.bytes += data.len() as u64;
+        }
+    }
+}
+
+/// Drops `skip` bytes, passes `left`, and ends there.
+fn poll_range(
+    reader: &mut Reader,
+    skip: &mut u64,
+    left: &mut u64,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    while *left > 0 {
+        let Some(frame) = ready!(Pin::new(&mut *reader).poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let mut data = match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => data,
+            Ok(Err(_trailers)) => continue,
+            Err(error) => return Poll::Ready(Some(Err(error.into()))),
+        };
+        let dropped = usize::try_from(*skip).unwrap_or(usize::MAX).min(data.len());
+        let _ = data.split_to(dropped);
+        *skip -= dropped as u64;
+        data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+        *left -= data.len() as u64;
+        if !data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+    }
+    Poll::Ready(None)
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(self.poll_source(cx));
+        match &frame {
+            None => self.ended = true,
+            Some(Ok(frame)) => {
+                self.count(frame);
+                self.ended = self.source.is_end();
+            }
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.source.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Piece(piece) => SizeHint::with_exact(piece.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Pieces { left, trailers: None, .. } => SizeHint::with_exact(*left),
+            Source::Pieces { .. } => SizeHint::default(),
+            Source::Fill(reader) => reader.size_hint(),
+            Source::FillRange { left, .. } => SizeHint::with_exact(*left),
+            Source::Origin(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Source {
+    fn is_end(&self) -> bool {
+        match self {
+            Source::Empty => true,
+            Source::Piece(piece) => piece.is_none(),
+            Source::Pieces { pieces, trailers, .. } => pieces.is_empty() && trailers.is_none(),
+            Source::Fill(reader) => reader.is_end_stream(),
+            Source::FillRange { left, .. } => *left == 0,
+            Source::Origin(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(pending) = self.record.take() {
+            let Pending { mut record, engine } = *pending;
+            record.ended = engine.clock.moment();
+            record.aborted = !self.ended && !self.source.is_end();
+            engine.telemetry.finish(record);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Concurrent requests for the same thing: one goes, the others wait.
+//!
+//! [`Flights::join`] hands out a seat. The one who gets [`Seat::Lead`] holds an [`Obligation`]: it settles the
+//! flight with a [`Verdict`], and if it is dropped without one (cancelled, panicked), the waiters learn that
+//! too and one of them takes over. The verdict falls when the response head is there; bodies are streamed from
+//! the shared fill.
+//!
+//! Left out: what is fetched and how (see `flight`), and what a waiter makes of a verdict.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+use crate::key::CacheKey;
+use crate::request::assemble::Share;
+use crate::store::Entry;
+use crate::upstream::Failure;
+use crate::validity::Sequence;
+
+/// Whether a request may share a fetch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    Any,
+    /// It fetches for itself; a storable answer is stored all the same.
+    Alone,
+}
+
+/// What must be equal for two requests to wait for the same fetch.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FlightId {
+    pub(crate) key: CacheKey,
+    /// The request's selecting fields under the last Vary rule that was seen for the key.
+    pub(crate) variant: Box<[u8]>,
+    /// The `Range` that goes to the origin; `None` for a fetch of the whole.
+    pub(crate) range: Option<HeaderValue>,
+    /// Requests with credentials get answers that others may not share, so they keep to themselves.
+    pub(crate) authorized: bool,
+}
+
+/// What became of a fetch, told when the response head is there.
+#[derive(Clone)]
+pub(crate) enum Verdict {
+    /// Anybody whom it fits may have it, as it arrives.
+    Shared(Arc<Share>),
+    /// A stored response was validated, or a stored part completed.
+    Stored { entry: Arc<Entry>, forward_status: u16 },
+    /// Not to be shared: everybody goes for himself, at once.
+    Released(&'static str),
+    /// The origin answered with a server error that is not to be shared.
+    ServerError,
+    /// No response came.
+    Unavailable(Arc<Failure>),
+    /// The fetch was given up without any of these.
+    Abandoned,
+}
+
+/// Permits for those who wait for an origin that answers with errors: it is not hit by the whole queue at once.
+const FAILING_ORIGIN_PERMITS: usize = 8;
+
+/// One fetch that may have waiters.
+pub(crate) struct Flight {
+    verdict: watch::Sender<Option<Verdict>>,
+    /// The gate of [`Verdict::ServerError`].
+    pub(crate) gate: Arc<Semaphore>,
+}
+
+impl Flight {
+    fn new() -> Arc<Self> {
+        let gate = Arc::new(Semaphore::new(FAILING_ORIGIN_PERMITS));
+        Arc::new(Self { verdict: watch::Sender::new(None), gate })
+    }
+
+    /// Whether a request that arrived at `arrived` may still join: not if the answer is already known not to be
+    /// for it.
+    fn takes(&self, arrived: Sequence, dead: &dyn Fn(&Share, Sequence) -> bool) -> bool {
+        match &*self.verdict.borrow() {
+            None => true,
+            Some(Verdict::Shared(share)) => share.body.has_room() && !dead(share, arrived),
+            Some(_) => false,
+        }
+    }
+}
+
+/// Flights under way. Sharded, since every miss passes here; a lock is held for a map operation only.
+pub(crate) struct Flights {
+    shards: Box<[Mutex<HashMap<FlightId, Arc<Flight>>>]>,
+}
+
+/// A place in a flight.
+pub(crate) enum Seat {
+    Lead(Obligation),
+    Follow(Waiter),
+}
+
+impl Flights {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { shards: (0..64).map(|_| Mutex::default()).collect() })
+    }
+
+    /// Joins the flight `id`, or opens it. A flight that does not take the request yields its slot.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        id: FlightId,
+        arrived: Sequence,
+        dead: &dyn Fn(&Share, Sequence) -> bool,
+    ) -> Seat {
+        let mut shard = self.shard(&id).lock();
+        if let Some(flight) = shard.get(&id).filter(|flight| flight.takes(arrived, dead)) {
+            return Seat::Follow(Waiter::new(flight.clone()));
+        }
+        let flight = Flight::new();
+        shard.insert(id.clone(), flight.clone());
+        Seat::Lead(Obligation { flight, slot: Some((self.clone(), id)) })
+    }
+
+    /// A seat in the flight `id`, if there is one that takes the request.
+    pub(crate) fn follow(
+        &self,
+        id: &FlightId,
+        arrived: Sequence,
+        dead: &dyn Fn(&Share, Sequence) -> bool,
+    ) -> Option<Waiter> {
+        let shard = self.shard(id).lock();
+        shard.get(id).filter(|flight| flight.takes(arrived, dead)).cloned().map(Waiter::new)
+    }
+
+    /// A flight that nobody else can join.
+    pub(crate) fn alone() -> Obligation {
+        Obligation { flight: Flight::new(), slot: None }
+    }
+
+    fn shard(&self, id: &FlightId) -> &Mutex<HashMap<FlightId, Arc<Flight>>> {
+        &self.shards[id.key.shard(self.shards.len())]
+    }
+}
+
+/// The duty to settle a flight. Dropped, it clears the flight's slot, and wakes the waiters if nothing else has.
+pub(crate) struct Obligation {
+    flight: Arc<Flight>,
+    slot: Option<(Arc<Flights>, FlightId)>,
+}
+
+impl Obligation {
+    /// Tells the verdict. The slot stays until the obligation is dropped, so that those who come while a body
+    /// fills can still join.
+    pub(crate) fn settle(&self, verdict: Verdict) {
+        self.flight.verdict.send_replace(Some(verdict));
+    }
+
+    /// A seat for whoever opened the flight.
+    pub(crate) fn waiter(&self) -> Waiter {
+        Waiter::new(self.flight.clone())
+    }
+
+    /// Nobody else can join.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.slot.is_none()
+    }
+}
+
+impl Drop for Obligation {
+    fn drop(&mut self) {
+        if let Some((flights, id)) = &self.slot {
+            let mut shard = flights.shard(id).lock();
+            // A dead flight may have yielded its slot to a newer one, which must not be cleared.
+            if shard.get(id).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
+                shard.remove(id);
+            }
+        }
+        self.flight.verdict.send_if_modified(|verdict| {
+            let unsettled = verdict.is_none();
+            if unsettled {
+                *verdict = Some(Verdict::Abandoned);
+            }
+            unsettled
+        });
+    }
+}
+
+/// One who waits for a verdict.
+pub(crate) struct Waiter {
+    flight: Arc<Flight>,
+    verdict: watch::Receiver<Option<Verdict>>,
+}
+
+impl Waiter {
+    fn new(flight: Arc<Flight>) -> Self {
+        Self { verdict: flight.verdict.subscribe(), flight }
+    }
+
+    pub(crate) async fn verdict(&mut self) -> Verdict {
+        match self.verdict.wait_for(Option::is_some).await {
+            Ok(verdict) => verdict.clone().unwrap_or(Verdict::Abandoned),
+            Err(_) => Verdict::Abandoned,
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Arc<Semaphore> {
+        self.flight.gate.clone()
+    }
+}

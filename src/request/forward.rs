@@ -1,0 +1,104 @@
+//! Request fields on their way to the origin.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{
+    CACHE_CONTROL, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PRAGMA, TE, VIA,
+};
+use http::{Request, Version};
+
+use crate::policy::precondition::strip_conditions;
+use crate::request::receive::Received;
+use crate::request::worker::Engine;
+use crate::upstream::RequestBody;
+
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The fields of a request that is passed on for one client: its own, and ours about the hop.
+pub(crate) fn passed(engine: &Engine, received: &Received) -> HeaderMap {
+    let mut fields = received.fields.clone();
+    // The server answers `100-continue` itself, when the content is first asked for (RFC 9110 §10.1.1).
+    fields.remove(EXPECT);
+    if received.wants_trailers {
+        fields.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    add_hop(engine, received, &mut fields);
+    fields
+}
+
+/// The fields of a request whose answer may be shared: without what only concerns this client's copy.
+/// Preconditions and ranges are answered for each client from the shared response.
+pub(crate) fn shared(engine: &Engine, received: &Received) -> HeaderMap {
+    let mut fields = received.fields.clone();
+    strip_conditions(&mut fields);
+    for name in [EXPECT, CACHE_CONTROL, PRAGMA] {
+        fields.remove(name);
+    }
+    add_hop(engine, received, &mut fields);
+    fields
+}
+
+/// Puts a request together from fields that [`passed`] or [`shared`] made.
+pub(crate) fn request(
+    received_target: &http::uri::PathAndQuery,
+    method: http::Method,
+    fields: HeaderMap,
+    body: RequestBody,
+) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = http::Uri::from(received_target.clone());
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = fields;
+    request
+}
+
+fn add_hop(engine: &Engine, received: &Received, fields: &mut HeaderMap) {
+    let peer = received.client.addr.ip();
+    if !received.trusted {
+        for name in [&FORWARDED, &X_FORWARDED_FOR, &X_FORWARDED_PROTO] {
+            fields.remove(name);
+        }
+    }
+    set(fields, HOST, &received.authority);
+    extend_list(fields, X_FORWARDED_FOR, &peer.to_string());
+    for (name, value) in [(X_FORWARDED_PROTO, received.scheme), (X_FORWARDED_HOST, &received.authority)] {
+        if !fields.contains_key(&name) {
+            set(fields, name, value);
+        }
+    }
+    extend_list(fields, FORWARDED, &forwarded(peer, received));
+    fields.append(VIA, engine.via(received.version));
+    if let Ok(instance) = HeaderValue::from_str(&engine.config.server.instance) {
+        fields.append(CDN_LOOP, instance);
+    }
+}
+
+/// RFC 7239 §4: an IPv6 address stands in brackets and quotes, and so does a host with a port.
+fn forwarded(peer: IpAddr, received: &Received) -> String {
+    let mut element = String::with_capacity(64);
+    // Writing to a String cannot fail.
+    let _ = match peer {
+        IpAddr::V4(address) => write!(element, "for={address}"),
+        IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
+    };
+    let _ = write!(element, ";host=\"{}\";proto={}", received.authority, received.scheme);
+    element
+}
+
+fn set(fields: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        fields.insert(name, value);
+    }
+}
+
+/// Appends a member to a list field, in its last line.
+fn extend_list(fields: &mut HeaderMap, name: HeaderName, member: &str) {
+    if let Ok(value) = HeaderValue::from_str(member) {
+        fields.append(name, value);
+    }
+}

@@ -1,0 +1,66 @@
+//! What the store holds for a request.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LANGUAGE;
+
+use crate::request::receive::Routed;
+use crate::request::worker::Engine;
+use crate::store::{Entry, Extent, Resource};
+use crate::validity::Alive;
+
+/// A stored response that no purge has killed, with the witness for it.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) alive: Alive,
+}
+
+/// The stored responses that may serve a request.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// All variants, for the validators of those that were not selected.
+    pub(crate) resource: Option<Arc<Resource>>,
+    /// The newest complete response that the request selects (RFC 9111 §4.1).
+    pub(crate) whole: Option<Live>,
+    /// The newest partial one.
+    pub(crate) part: Option<Live>,
+}
+
+impl Found {
+    /// Live complete responses, the selected one first: those whose validators a conditional request may list.
+    pub(crate) fn variants(&self, engine: &Engine) -> Vec<Arc<Entry>> {
+        let selected = self.whole.as_ref().map(|live| live.entry.clone());
+        let others = self.resource.iter().flat_map(|resource| resource.variants.iter());
+        let others = others.filter(|entry| {
+            matches!(entry.extent, Extent::Whole)
+                && selected.as_ref().is_none_or(|selected| !Arc::ptr_eq(selected, entry))
+                && engine.log.check(&entry.marks, &entry.stamp).is_some()
+        });
+        selected.iter().chain(others).cloned().collect()
+    }
+}
+
+pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
+    let Some(resource) = engine.store.get(&request.key) else { return Found::default() };
+    let mut found = Found::default();
+    for entry in &resource.variants {
+        let slot = match entry.extent {
+            Extent::Whole => &mut found.whole,
+            Extent::Part { .. } => &mut found.part,
+        };
+        if slot.is_some() || !selects(entry, request) {
+            continue;
+        }
+        if let Some(alive) = engine.log.check(&entry.marks, &entry.stamp) {
+            *slot = Some(Live { entry: entry.clone(), alive });
+        }
+    }
+    found.resource = Some(resource);
+    found
+}
+
+fn selects(entry: &Entry, request: &Routed) -> bool {
+    entry.variant.fields().is_empty()
+        || entry.variant.matches(&request.received.fields, entry.head.get(&CONTENT_LANGUAGE))
+}

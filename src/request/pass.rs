@@ -1,0 +1,160 @@
+//! Passing a request on as it is: other methods, requests with content, routes without a cache.
+//!
+//! What goes by may still concern the store: an unsafe method invalidates (RFC 9111 §4.4), a HEAD freshens
+//! (§4.3.5), a POST may name what it returned (§3, RFC 9110 §9.3.3).
+
+use http::header::HeaderMap;
+use http::{Method, Response};
+use http_body::Body as _;
+
+use crate::policy::invalidation;
+use crate::policy::{HeadUpdate, head_update};
+use crate::request::answer::Answer;
+use crate::request::assemble::{self, Asked, Receipt};
+use crate::request::error::{self, Refusal};
+use crate::request::receive::Routed;
+use crate::request::worker::{Engine, Worker};
+use crate::request::{forward, lookup, revalidate};
+use crate::telemetry::{Decision, Forward};
+use crate::upstream::{RequestBody, ResponseBody};
+use crate::validity::{Fact, Kind, Sequence, Subject};
+
+pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static str) -> Answer {
+    let engine = worker.engine();
+    let fields = forward::passed(engine, &request.received);
+    let sent = engine.log.published();
+    let started = engine.clock.moment();
+    let body = take_content(request);
+    let method = request.received.method.clone();
+    let outgoing = forward::request(&request.received.target, method, fields, body);
+    let hints = request.received.client.on_hints.clone();
+    let decision = Decision { detail: Some(reason), ..Decision::forwarded(forward_for(reason)) };
+    let mut response = match worker.send(request.upstream, outgoing, hints).await {
+        Ok(response) => response,
+        Err(failure) => {
+            let decision = Decision { detail: Some(failure.as_str()), ..decision };
+            return Answer::Failed { refusal: Refusal::from(&failure), decision };
+        }
+    };
+    let at = engine.clock.moment();
+    let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
+    assemble::tidy(response.headers_mut(), receipt.wall);
+    let decision = Decision { forward_status: Some(response.status()), ..decision };
+    let kept_at = invalidate(engine, request, &response, sent);
+    if request.is_head() && request.rules.cache {
+        freshen_by_head(engine, request, receipt, &response);
+    }
+    if request.received.method == Method::POST && request.rules.cache {
+        if let Some(sent) = kept_at {
+            return share(worker, request, Receipt { sent, ..receipt }, response, decision);
+        }
+    }
+    if reason == error::HIT_FOR_MISS && !request.is_head() {
+        return share(worker, request, receipt, response, decision);
+    }
+    Answer::Passing { response: Box::new(response), decision }
+}
+
+fn forward_for(reason: &str) -> Forward {
+    match reason {
+        error::METHOD => Forward::Method,
+        error::REQUEST_NO_STORE => Forward::Request,
+        error::HEAD_MISS | error::HIT_FOR_MISS => Forward::UriMiss,
+        _ => Forward::Bypass,
+    }
+}
+
+/// Takes the request's content, to be streamed. What has been taken is not there for a second attempt.
+fn take_content(request: &mut Routed) -> RequestBody {
+    match request.received.content.take() {
+        Some(content) if !content.is_end_stream() => RequestBody::stream(content),
+        _ => RequestBody::Empty,
+    }
+}
+
+pub(crate) fn asked(request: &Routed) -> Asked {
+    let received = &request.received;
+    Asked {
+        key: request.key,
+        method: received.method.clone(),
+        scheme: received.scheme,
+        authority: received.authority.clone(),
+        target: received.target.clone(),
+        fields: received.fields.clone(),
+        rules: request.rules.clone(),
+        range: request.range().cloned(),
+    }
+}
+
+/// Publishes what a non-error answer to an unsafe method invalidates, before its first byte goes to the client:
+/// who has seen the answer reads his own write.
+///
+/// Returns the number under which the response itself may be stored: its content is the state after the write, so
+/// its own invalidation does not kill it, but a purge that came in between would.
+fn invalidate(
+    engine: &Engine,
+    request: &Routed,
+    response: &Response<ResponseBody>,
+    sent: Sequence,
+) -> Option<Sequence> {
+    let received = &request.received;
+    let stale = invalidation::invalidated(
+        &received.effective(),
+        &received.method,
+        response.status(),
+        response.headers(),
+    );
+    if stale.is_empty() {
+        return Some(sent);
+    }
+    let before = engine.log.published();
+    let untouched = before == sent;
+    let urls: Vec<String> = stale.into_iter().map(|(authority, path)| authority + &path).collect();
+    let facts: Vec<Fact<'_>> =
+        urls.iter().map(|url| Fact { subject: Subject::Url(url), kind: Kind::Hard }).collect();
+    let published = engine.log.publish(&facts, engine.clock.moment());
+    (untouched && published.follows(before)).then_some(published)
+}
+
+fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response: &Response<ResponseBody>) {
+    let Some(live) = lookup::lookup(engine, request).whole else { return };
+    let stored = live.entry.head.to_map();
+    let fields: &HeaderMap = response.headers();
+    match head_update(&stored, live.entry.body.len(), response.status(), fields) {
+        HeadUpdate::Freshens => {
+            revalidate::freshen_by_head(engine, &asked(request), &live.entry, receipt, fields);
+        }
+        HeadUpdate::Contradicts => engine.store.remove(&request.key, &live.entry),
+        HeadUpdate::Unrelated => {}
+    }
+}
+
+/// Stores what goes by, if it may be; the client reads it as it arrives.
+fn share(
+    worker: &Worker,
+    request: &Routed,
+    receipt: Receipt,
+    response: Response<ResponseBody>,
+    decision: Decision,
+) -> Answer {
+    let engine = worker.engine();
+    let asked = asked(request);
+    match assemble::share(engine, &asked, receipt, response) {
+        Ok((share, filler)) => {
+            let Some(reader) = share.body.reader() else {
+                return Answer::Failed {
+                    refusal: Refusal::new(http::StatusCode::BAD_GATEWAY, error::ABANDONED),
+                    decision,
+                };
+            };
+            engine.lessons.storable(asked.key, share.variant.fields());
+            let engine = worker.shared_engine();
+            tokio::spawn(async move { filler.run(&engine).await });
+            Answer::Filling { share, reader, decision: Decision { stored: true, ..decision } }
+        }
+        Err(unshared) => {
+            engine.telemetry.metrics().not_stored(unshared.reason);
+            Answer::Passing { response: Box::new(unshared.response), decision }
+        }
+    }
+}

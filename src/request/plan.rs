@@ -1,0 +1,147 @@
+//! What to do, as a pure function of the request, of what the store holds for it and of the time.
+
+use http::header::IF_RANGE;
+
+use crate::clock::Moment;
+use crate::policy::range::{self, ByteRange, Ranges};
+use crate::policy::reuse::{self, Reuse, Stored, Why};
+use crate::request::error;
+use crate::request::lookup::{Found, Live};
+use crate::request::receive::Routed;
+use crate::store::{Entry, Extent};
+use crate::telemetry::{Decision, Forward};
+
+/// A stored response, ready to go out, and why it may.
+#[derive(Clone)]
+pub(crate) struct Delivery {
+    pub(crate) live: Live,
+    pub(crate) decision: Decision,
+    /// Of a stored part: the bytes of it that answer the request. `None`: all of it.
+    pub(crate) within: Option<ByteRange>,
+}
+
+/// What a fetch is for.
+#[derive(Clone)]
+pub(crate) enum Errand {
+    /// A complete response; conditional if the store holds validators.
+    Whole(Forward),
+    /// The ranges that the client asks for.
+    Range,
+    /// The bytes that a stored part lacks.
+    Rest(Live),
+}
+
+pub(crate) enum Plan {
+    /// From the store.
+    Deliver(Delivery),
+    /// From the store although stale; `refresh`: and revalidate it in the background.
+    DeliverStale { delivery: Delivery, refresh: bool },
+    /// From the origin, in company.
+    Fetch(Errand),
+    /// Not from the store, and the client wants nothing else (`only-if-cached`).
+    Refuse,
+}
+
+pub(crate) fn plan(found: &Found, request: &Routed, now: Moment) -> Plan {
+    if let Some(live) = &found.whole {
+        return plan_whole(live, request, now);
+    }
+    if let Some(live) = &found.part
+        && let Some(plan) = plan_part(live, request, now)
+    {
+        return plan;
+    }
+    if request.directives.only_if_cached() {
+        return Plan::Refuse;
+    }
+    match request.range() {
+        Some(_) => Plan::Fetch(Errand::Range),
+        None => Plan::Fetch(Errand::Whole(missing(found))),
+    }
+}
+
+fn missing(found: &Found) -> Forward {
+    match &found.resource {
+        Some(resource) if !resource.variants.is_empty() => Forward::VaryMiss,
+        _ => Forward::UriMiss,
+    }
+}
+
+fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
+    let stored = stored(live, now);
+    let deliver = |detail| Delivery {
+        live: live.clone(),
+        decision: Decision { detail, ..Decision::hit(ttl(&stored)) },
+        within: None,
+    };
+    match reuse::judge(&stored, &request.directives) {
+        Reuse::Fresh => Plan::Deliver(deliver(None)),
+        Reuse::MaxStale => Plan::DeliverStale { delivery: deliver(Some(error::MAX_STALE)), refresh: false },
+        Reuse::StaleWhileRevalidate => Plan::DeliverStale {
+            delivery: deliver(Some(error::STALE_WHILE_REVALIDATE)),
+            refresh: !live.entry.held_off(now),
+        },
+        Reuse::Validate(_)
+            if live.entry.held_off(now) && reuse::stale_if_error(&stored, &request.directives) =>
+        {
+            Plan::DeliverStale { delivery: deliver(Some(error::STALE_IF_ERROR)), refresh: false }
+        }
+        Reuse::Validate(_) if request.directives.only_if_cached() => Plan::Refuse,
+        Reuse::Validate(why) => {
+            let forward = if matches!(why, Why::RequestNoCache | Why::RequestMaxAge | Why::MinFresh) {
+                Forward::Request
+            } else {
+                Forward::Stale
+            };
+            Plan::Fetch(Errand::Whole(forward))
+        }
+    }
+}
+
+/// A stored part serves the ranges that lie in it while it is fresh, and seeds the whole while its validator is
+/// strong; beyond that it is as if it were not there (RFC 9111 §3.3, §3.4).
+fn plan_part(live: &Live, request: &Routed, now: Moment) -> Option<Plan> {
+    let stored = stored(live, now);
+    let fresh = matches!(reuse::judge(&stored, &request.directives), Reuse::Fresh);
+    if request.range().is_some() {
+        let within = answered_by_part(&live.entry, request)?;
+        let decision = Decision::hit(ttl(&stored));
+        return fresh.then(|| Plan::Deliver(Delivery { live: live.clone(), decision, within: Some(within) }));
+    }
+    let seeds = live.entry.validators.is_strong() && live.entry.extent.lacks_one_end();
+    (seeds && !request.is_head() && !request.directives.only_if_cached())
+        .then(|| Plan::Fetch(Errand::Rest(live.clone())))
+}
+
+fn answered_by_part(entry: &Entry, request: &Routed) -> Option<ByteRange> {
+    let Extent::Part { first, last, complete, ref asked } = entry.extent else { return None };
+    let fields = &request.received.fields;
+    // The origin itself said which bytes this very field selects.
+    if request.range() == Some(asked) && !fields.contains_key(IF_RANGE) {
+        return Some(ByteRange { first, last });
+    }
+    match range::select(fields, &entry.validators, complete?, 1) {
+        Ranges::One(wanted) if first <= wanted.first && wanted.last <= last => Some(wanted),
+        _ => None,
+    }
+}
+
+pub(crate) fn stored(live: &Live, now: Moment) -> Stored<'_> {
+    Stored {
+        terms: &live.entry.terms,
+        resident: now.since(live.entry.received),
+        softened: live.alive.softened().map(|at| now.since(at)),
+    }
+}
+
+/// Seconds of freshness left, negative when stale (RFC 9211 §2.4).
+fn ttl(stored: &Stored<'_>) -> i64 {
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    if stored.softened.is_some() {
+        return 0;
+    }
+    match stored.terms.remaining(stored.resident) {
+        Ok(left) => seconds(left),
+        Err(since) => -seconds(since),
+    }
+}

@@ -1,0 +1,239 @@
+//! The first two stages: what was received, and what it asks for.
+
+use std::net::SocketAddr;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::clock::Moment;
+use crate::config;
+use crate::key::CacheKey;
+use crate::policy::directives::RequestDirectives;
+use crate::policy::fields::strip_hop_by_hop;
+use crate::policy::target::Target;
+use crate::policy::{ClientCacheControl, Rules};
+use crate::request::error::{self, Refusal};
+use crate::request::worker::Engine;
+use crate::route;
+use crate::telemetry::Line;
+use crate::upstream::OnHints;
+use crate::validity::Sequence;
+
+/// A request head that the server found acceptable.
+pub struct Head {
+    /// As sent.
+    pub method: Method,
+    /// The effective authority: lower case, default port dropped.
+    pub authority: String,
+    /// Origin form, bytes as sent; `*` for `OPTIONS *`.
+    pub target: PathAndQuery,
+    /// As sent.
+    pub version: Version,
+    /// As sent.
+    pub fields: HeaderMap,
+}
+
+/// Who asks.
+pub struct Client {
+    /// The socket's peer.
+    pub addr: SocketAddr,
+    /// `http` or `https`, of the listener.
+    pub scheme: &'static str,
+    /// Takes early hints towards this client; `None` where the client cannot understand them.
+    pub on_hints: Option<OnHints>,
+}
+
+/// Fields by which frameworks let a client rewrite its request. They are not part of the cache key, so they are
+/// dropped unless the peer is a trusted proxy.
+const REWRITING: [HeaderName; 4] = [
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+];
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+
+/// A request whose hop ends here: numbered, freed of hop-by-hop fields, and known not to loop.
+pub(crate) struct Received {
+    pub(crate) method: Method,
+    pub(crate) scheme: &'static str,
+    pub(crate) authority: String,
+    pub(crate) target: PathAndQuery,
+    pub(crate) version: Version,
+    pub(crate) fields: HeaderMap,
+    /// Taken when it is passed on.
+    pub(crate) content: Option<Incoming>,
+    pub(crate) client: Client,
+    /// The peer is a trusted proxy: what it says of its own clients is believed.
+    pub(crate) trusted: bool,
+    /// The client takes trailers.
+    pub(crate) wants_trailers: bool,
+    /// The last purge that was published when the head had been parsed: this request must not be answered with
+    /// content that any purge up to here has killed.
+    pub(crate) arrived: Sequence,
+    pub(crate) at: Moment,
+    /// For the access log.
+    pub(crate) line: Option<Box<Line>>,
+}
+
+impl Received {
+    pub(crate) fn new(
+        engine: &Engine,
+        head: Head,
+        content: Incoming,
+        client: Client,
+    ) -> Result<Self, Box<Refused>> {
+        let arrived = engine.log.published();
+        let at = engine.clock.moment();
+        let line = engine.telemetry.wants_access_log().then(|| {
+            let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
+            Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
+        });
+        let Head { method, authority, target, version, mut fields } = head;
+        let trusted = engine.trusts(client.addr.ip());
+        let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
+        let refusal = refuse(engine, &method, &mut fields);
+        let wants_trailers = fields.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+        strip_hop_by_hop(&mut fields);
+        if !trusted {
+            for name in &REWRITING {
+                fields.remove(name);
+            }
+        }
+        let received = Self {
+            method,
+            scheme,
+            authority,
+            target,
+            version,
+            fields,
+            content: Some(content),
+            client,
+            trusted,
+            wants_trailers,
+            arrived,
+            at,
+            line,
+        };
+        match refusal {
+            Some(refusal) => Err(Refused::new(received, refusal)),
+            None => Ok(received),
+        }
+    }
+
+    /// The path and query, as sent.
+    pub(crate) fn path_and_query(&self) -> &str {
+        self.target.as_str()
+    }
+
+    /// The effective request URI (RFC 9110 §7.1).
+    pub(crate) fn effective(&self) -> Target<'_> {
+        Target { scheme: self.scheme, authority: &self.authority, path: self.path_and_query() }
+    }
+}
+
+/// A request that ends here, with what its record needs.
+pub(crate) struct Refused {
+    pub(crate) method: Method,
+    pub(crate) at: Moment,
+    pub(crate) refusal: Refusal,
+    pub(crate) line: Option<Box<Line>>,
+}
+
+impl Refused {
+    fn new(received: Received, refusal: Refusal) -> Box<Self> {
+        Box::new(Self { method: received.method, at: received.at, line: received.line, refusal })
+    }
+}
+
+/// Loops (RFC 8586) and the end of the road (RFC 9110 §7.6.2).
+fn refuse(engine: &Engine, method: &Method, fields: &mut HeaderMap) -> Option<Refusal> {
+    let instance = engine.config.server.instance.as_bytes();
+    let looped =
+        fields.get_all(&CDN_LOOP).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(
+            |member| member.split(|byte| *byte == b';').next().is_some_and(|id| id.trim_ascii() == instance),
+        );
+    if looped {
+        return Some(Refusal::new(StatusCode::LOOP_DETECTED, error::LOOP));
+    }
+    if *method != Method::OPTIONS && *method != Method::TRACE {
+        return None;
+    }
+    let hops: u32 = fields.get(MAX_FORWARDS)?.to_str().ok()?.parse().ok()?;
+    match hops.checked_sub(1) {
+        None if *method == Method::TRACE => Some(Refusal::trace(fields)),
+        None => Some(Refusal::options()),
+        Some(left) => {
+            fields.insert(MAX_FORWARDS, HeaderValue::from(left));
+            None
+        }
+    }
+}
+
+fn forwarded_scheme(fields: &HeaderMap) -> Option<&'static str> {
+    let value = fields.get(&X_FORWARDED_PROTO)?.as_bytes();
+    if value.eq_ignore_ascii_case(b"https") {
+        Some("https")
+    } else if value.eq_ignore_ascii_case(b"http") {
+        Some("http")
+    } else {
+        None
+    }
+}
+
+/// A request of which it is known by which rules, from which upstream and under which key it is answered.
+pub(crate) struct Routed {
+    pub(crate) received: Received,
+    /// Index into the configured routes.
+    pub(crate) route: usize,
+    pub(crate) rules: Rules,
+    pub(crate) upstream: usize,
+    pub(crate) key: CacheKey,
+    /// What the client's `Cache-Control` may say under the route's rules.
+    pub(crate) directives: RequestDirectives,
+}
+
+impl Routed {
+    pub(crate) fn new(engine: &Engine, received: Received) -> Result<Self, Box<Refused>> {
+        let path = received.target.path();
+        let Some(found) = route::select(&engine.config, &received.authority, path, &received.method) else {
+            return Err(Refused::new(received, Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE)));
+        };
+        let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());
+        let directives = RequestDirectives::parse(&received.fields).under(found.rules.client_cache_control);
+        let route = index_of(&engine.config.routes, found);
+        Ok(Self { route, rules: found.rules.clone(), upstream: found.upstream, key, directives, received })
+    }
+
+    /// Why this request goes to the origin as it is, whatever the store holds.
+    pub(crate) fn passes(&self) -> Option<&'static str> {
+        let method = &self.received.method;
+        if *method != Method::GET && *method != Method::HEAD {
+            Some(error::METHOD)
+        } else if !self.rules.cache {
+            Some(error::CACHE_OFF)
+        } else if self.received.content.as_ref().is_some_and(|content| !content.is_end_stream()) {
+            Some(error::REQUEST_CONTENT)
+        } else if self.rules.client_cache_control == ClientCacheControl::Honor && self.directives.no_store() {
+            Some(error::REQUEST_NO_STORE)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.received.method == Method::HEAD
+    }
+
+    pub(crate) fn range(&self) -> Option<&HeaderValue> {
+        if self.is_head() { None } else { self.received.fields.get(RANGE) }
+    }
+}
+
+fn index_of(routes: &[config::Route], route: &config::Route) -> usize {
+    routes.iter().position(|candidate| std::ptr::eq(candidate, route)).unwrap_or(0)
+}

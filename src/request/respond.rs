@@ -1,0 +1,320 @@
+//! The last stage: preconditions, ranges, and the fields that tell where an answer came from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
+    CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, VARY, VIA,
+};
+use http::{Method, Response, StatusCode};
+
+use crate::policy::precondition::{self, Precondition};
+use crate::policy::range::{self, ByteRange, ContentRange, Ranges};
+use crate::policy::validation::Validators;
+use crate::request::answer::Answer;
+use crate::request::assemble::Share;
+use crate::request::body::{Body, Source};
+use crate::request::error::Refusal;
+use crate::request::multipart;
+use crate::request::plan::Delivery;
+use crate::request::receive::{Refused, Routed};
+use crate::request::tags;
+use crate::request::worker::Engine;
+use crate::store::{Extent, Reader, Sealed};
+use crate::telemetry::{Decision, Record};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Renders an answer for the client that asked.
+pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> Response<Body> {
+    let now = engine.clock.moment();
+    let (mut response, decision, asked_origin) = match answer {
+        Answer::Stored(delivery) => {
+            let decision = delivery.decision;
+            (from_store(&engine, &request, *delivery, now), decision, decision.forward.is_some())
+        }
+        Answer::Filling { share, reader, decision } => {
+            (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)
+        }
+        Answer::Passing { response, decision } => {
+            let (mut parts, body) = response.into_parts();
+            tags::strip(&mut parts.headers);
+            let body = Body::new(Source::Origin(Box::new(body)));
+            (Response::from_parts(parts, body), decision, true)
+        }
+        Answer::Failed { refusal, decision } => (own(refusal), decision, true),
+        Answer::Refused(refusal) => {
+            let decision = Decision::local(refusal.reason);
+            (own(refusal), decision, false)
+        }
+    };
+    let fields = response.headers_mut();
+    sign(&engine, fields, &decision);
+    let upstream = asked_origin.then_some(request.upstream);
+    let record = Record {
+        decision,
+        status: response.status(),
+        method: request.received.method.clone(),
+        received: request.received.at,
+        first_byte: Some(now),
+        ended: now,
+        bytes: 0,
+        aborted: false,
+        route: Some(request.route),
+        upstream,
+        line: request.received.line,
+    };
+    let no_content = record.method == Method::HEAD;
+    response.map(|body| {
+        let body = if no_content { Body::new(Source::Empty) } else { body };
+        body.recorded(engine, record)
+    })
+}
+
+/// Renders the answer to a request that never got a route.
+pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
+    let decision = Decision::local(refused.refusal.reason);
+    let mut response = own(refused.refusal);
+    sign(&engine, response.headers_mut(), &decision);
+    let now = engine.clock.moment();
+    let record = Record {
+        decision,
+        status: response.status(),
+        method: refused.method,
+        received: refused.at,
+        first_byte: Some(now),
+        ended: now,
+        bytes: 0,
+        aborted: false,
+        route: None,
+        upstream: None,
+        line: refused.line,
+    };
+    response.map(|body| body.recorded(engine, record))
+}
+
+/// Renders the answer to a request whose head is not to be trusted, and ends its connection.
+pub(crate) fn reject(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
+    let mut response = refuse(engine, refused);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn own(refusal: Refusal) -> Response<Body> {
+    refusal.into_response().map(|content| {
+        if content.is_empty() { Body::new(Source::Empty) } else { Body::new(Source::Piece(Some(content))) }
+    })
+}
+
+/// `Via` and `Cache-Status` are appended to what is there: ours is the last hop.
+fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
+    fields.append(VIA, engine.via(http::Version::HTTP_11));
+    let mut status = Vec::with_capacity(64);
+    decision.write(&engine.config.server.name, &mut status);
+    if let Ok(status) = HeaderValue::from_maybe_shared(Bytes::from(status)) {
+        fields.append(CACHE_STATUS, status);
+    }
+}
+
+fn from_store(
+    engine: &Engine,
+    request: &Routed,
+    delivery: Delivery,
+    now: crate::clock::Moment,
+) -> Response<Body> {
+    let entry = &delivery.live.entry;
+    let mut fields = HeaderMap::with_capacity(entry.head.len() + 6);
+    entry.head.write_to(&mut fields);
+    set_age(&mut fields, entry.terms.age(now.since(entry.received)));
+    entry.count_hit();
+    if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, &entry.extent) {
+        return part(fields, &entry.body, within, *first, *complete);
+    }
+    let whole = Whole {
+        status: entry.head.status(),
+        validators: &entry.validators,
+        received: entry.received_wall,
+        length: Some(entry.body.len()),
+    };
+    match shape(engine, request, &whole, &fields) {
+        Shape::Whole => stored_whole(fields, whole.status, &entry.body),
+        Shape::Ranges(ranges) => stored_ranges(fields, &entry.body, ranges),
+        shape => bare(shape, fields, entry.body.len()),
+    }
+}
+
+fn from_fill(
+    engine: &Engine,
+    request: &Routed,
+    share: &Share,
+    reader: Reader,
+    collapsed: bool,
+    now: crate::clock::Moment,
+) -> Response<Body> {
+    let mut fields = share.fields.clone();
+    if collapsed {
+        set_age(&mut fields, share.terms.age(now.since(share.received)));
+    }
+    let whole = Whole {
+        status: share.status,
+        validators: &share.validators,
+        received: share.received_wall,
+        length: share.length,
+    };
+    match shape(engine, request, &whole, &fields) {
+        // Several ranges are cut from a complete body only.
+        Shape::Whole => with(fields, share.status, Body::new(Source::Fill(reader))),
+        Shape::Ranges(ranges) => match (&ranges[..], share.length) {
+            ([range], Some(length)) => {
+                let left = range.last - range.first + 1;
+                let body = Body::new(Source::FillRange { reader, skip: range.first, left });
+                single(fields, *range, length, body)
+            }
+            _ => with(fields, share.status, Body::new(Source::Fill(reader))),
+        },
+        shape => bare(shape, fields, share.length.unwrap_or(0)),
+    }
+}
+
+/// What the shape of an answer depends on.
+struct Whole<'a> {
+    status: StatusCode,
+    validators: &'a Validators,
+    received: std::time::SystemTime,
+    /// Of the content, if known.
+    length: Option<u64>,
+}
+
+enum Shape {
+    Whole,
+    Ranges(Vec<ByteRange>),
+    NotModified,
+    Failed,
+    Unsatisfiable,
+}
+
+/// Preconditions, then ranges (RFC 9110 §13.2.2), for an answer that would be a 200.
+fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>, _fields: &HeaderMap) -> Shape {
+    let asked = &request.received;
+    let reads = asked.method == Method::GET || asked.method == Method::HEAD;
+    if !reads || whole.status != StatusCode::OK {
+        return Shape::Whole;
+    }
+    match precondition::evaluate(&asked.fields, whole.validators, whole.received) {
+        Precondition::NotModified => return Shape::NotModified,
+        Precondition::Failed => return Shape::Failed,
+        Precondition::Proceed => {}
+    }
+    let Some(length) = whole.length else { return Shape::Whole };
+    if request.range().is_none() {
+        return Shape::Whole;
+    }
+    match range::select(&asked.fields, whole.validators, length, engine.config.cache.max_ranges) {
+        Ranges::Whole => Shape::Whole,
+        Ranges::One(range) => Shape::Ranges(vec![range]),
+        Ranges::Many(ranges) => Shape::Ranges(ranges),
+        Ranges::Unsatisfiable => Shape::Unsatisfiable,
+    }
+}
+
+fn with(fields: HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    response
+}
+
+fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Arc<Sealed>) -> Response<Body> {
+    if sealed.trailers().is_none() && allows_length(status) {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(sealed.len()));
+    }
+    let body = match sealed.single() {
+        _ if sealed.len() == 0 => Body::new(Source::Empty),
+        Some(piece) if sealed.trailers().is_none() => Body::new(Source::Piece(Some(piece.clone()))),
+        _ => Body::pieces(sealed.pieces(), sealed.trailers().cloned()),
+    };
+    with(fields, status, body)
+}
+
+/// A 204 has no content, and says nothing about its length (RFC 9110 §8.6).
+fn allows_length(status: StatusCode) -> bool {
+    !status.is_informational() && status != StatusCode::NO_CONTENT
+}
+
+fn stored_ranges(fields: HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> Response<Body> {
+    if let [range] = ranges[..] {
+        let body = Body::pieces(sealed.slice(range.first, range.last), None);
+        return single(fields, range, sealed.len(), body);
+    }
+    let mut fields = fields;
+    let kind = fields.remove(CONTENT_TYPE);
+    let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
+    fields.insert(CONTENT_TYPE, parts.content_type());
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length()));
+    with(fields, StatusCode::PARTIAL_CONTENT, Body::pieces(parts.into_pieces(), None))
+}
+
+fn single(mut fields: HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
+    fields.insert(CONTENT_RANGE, ContentRange { range, complete: Some(complete) }.render());
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(range.last - range.first + 1));
+    with(fields, StatusCode::PARTIAL_CONTENT, body)
+}
+
+/// Bytes `within` of a stored part that begins at `first`.
+fn part(
+    mut fields: HeaderMap,
+    sealed: &Sealed,
+    within: ByteRange,
+    first: u64,
+    complete: Option<u64>,
+) -> Response<Body> {
+    fields.insert(CONTENT_RANGE, ContentRange { range: within, complete }.render());
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(within.last - within.first + 1));
+    let body = Body::pieces(sealed.slice(within.first - first, within.last - first), None);
+    with(fields, StatusCode::PARTIAL_CONTENT, body)
+}
+
+/// Answers without the content that was asked for.
+fn bare(shape: Shape, mut fields: HeaderMap, length: u64) -> Response<Body> {
+    let status = match shape {
+        Shape::NotModified => StatusCode::NOT_MODIFIED,
+        Shape::Failed => StatusCode::PRECONDITION_FAILED,
+        _ => StatusCode::RANGE_NOT_SATISFIABLE,
+    };
+    if status == StatusCode::NOT_MODIFIED {
+        keep_for_304(&mut fields);
+    } else {
+        let date = fields.remove(DATE);
+        fields.clear();
+        if let Some(date) = date {
+            fields.insert(DATE, date);
+        }
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    }
+    if status == StatusCode::RANGE_NOT_SATISFIABLE {
+        fields.insert(CONTENT_RANGE, ContentRange::unsatisfied(length));
+        fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    with(fields, status, Body::new(Source::Empty))
+}
+
+/// RFC 9110 §15.4.5: what a 200 would have said about caching and the validator; the other metadata of the
+/// representation is left out, the client has it. Fields that are no such metadata stay.
+fn keep_for_304(fields: &mut HeaderMap) {
+    let kept = [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY, LAST_MODIFIED];
+    let dropped: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| name.as_str().starts_with("content-") && !kept.contains(name))
+        .filter(|name| *name != http::header::CONTENT_SECURITY_POLICY)
+        .cloned()
+        .collect();
+    for name in dropped {
+        fields.remove(name);
+    }
+}
+
+fn set_age(fields: &mut HeaderMap, age: Duration) {
+    fields.insert(AGE, HeaderValue::from(age.as_secs()));
+}

@@ -1,0 +1,133 @@
+//! What a request is answered with the help of: the parts that all threads share, and those of one thread.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::HeaderValue;
+use http::{Request, Response, Version};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::request::coalesce::Flights;
+use crate::request::lessons::Lessons;
+use crate::store::{Budget, Store};
+use crate::telemetry::{FetchResult, Telemetry};
+use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody, Upstreams};
+use crate::validity;
+
+/// Shared by all serving threads.
+pub struct Engine {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) log: Arc<validity::Log>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) lessons: Lessons,
+    via_1_1: HeaderValue,
+}
+
+impl Engine {
+    /// Puts the shared parts together.
+    pub fn new(
+        config: Arc<Config>,
+        clock: Clock,
+        telemetry: Arc<Telemetry>,
+        log: Arc<validity::Log>,
+        budget: Arc<Budget>,
+        store: Arc<Store>,
+    ) -> Arc<Self> {
+        let via = format!("1.1 {}", config.server.name);
+        Arc::new(Self {
+            flights: Flights::new(),
+            lessons: Lessons::new(&config.cache),
+            via_1_1: HeaderValue::from_str(&via).unwrap_or(HeaderValue::from_static("1.1 larder")),
+            config,
+            clock,
+            telemetry,
+            log,
+            budget,
+            store,
+        })
+    }
+
+    /// What it was configured with.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Where it counts.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// What it holds, in bytes.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// What it stores.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// What was purged.
+    pub fn log(&self) -> &Arc<validity::Log> {
+        &self.log
+    }
+
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.config.server.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// The member that this hop adds to `Via` (RFC 9110 §7.6.3): the version in which the message was received.
+    pub(crate) fn via(&self, received: Version) -> HeaderValue {
+        if received == Version::HTTP_10 {
+            let member = format!("1.0 {}", self.config.server.name);
+            return HeaderValue::from_str(&member).unwrap_or_else(|_| self.via_1_1.clone());
+        }
+        self.via_1_1.clone()
+    }
+}
+
+/// One serving thread's view: the shared engine, and the thread's own connections to origins.
+#[derive(Clone)]
+pub struct Worker {
+    engine: Arc<Engine>,
+    upstreams: Arc<Upstreams>,
+}
+
+impl Worker {
+    /// A worker for the current thread.
+    pub fn new(engine: Arc<Engine>, upstreams: Arc<Upstreams>) -> Self {
+        Self { engine, upstreams }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn shared_engine(&self) -> Arc<Engine> {
+        self.engine.clone()
+    }
+
+    /// Sends a request to an upstream, and counts it.
+    pub(crate) async fn send(
+        &self,
+        upstream: usize,
+        request: Request<RequestBody>,
+        hints: Option<OnHints>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let started = self.engine.clock.moment();
+        let result = self.upstreams.send(upstream, request, hints).await;
+        let elapsed = self.engine.clock.moment().since(started);
+        let outcome = match &result {
+            Ok(response) => FetchResult::Answered(response.status()),
+            Err(failure) => FetchResult::Failed(failure.as_str()),
+        };
+        let name = &self.engine.config.upstreams[upstream].name;
+        self.engine.telemetry.metrics().origin_fetch(name, outcome, elapsed);
+        result
+    }
+}

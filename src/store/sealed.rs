@@ -1,0 +1,92 @@
+//! Complete content.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+/// Content that is complete and never changes. The charges live in its chunks.
+#[derive(Debug)]
+pub struct Sealed {
+    chunks: Box<[Bytes]>,
+    len: u64,
+    trailers: Option<HeaderMap>,
+}
+
+impl Sealed {
+    pub(super) fn new(chunks: Vec<Bytes>, trailers: Option<HeaderMap>) -> Arc<Self> {
+        let chunks: Box<[Bytes]> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
+        let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Arc::new(Self { chunks, len, trailers })
+    }
+
+    /// Content made of slices of other content; nothing is copied.
+    pub fn concat(pieces: Vec<Bytes>) -> Arc<Self> {
+        Self::new(pieces, None)
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// No content at all.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What the origin sent after the content.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
+    }
+
+    /// The content, if it is in one piece.
+    pub fn single(&self) -> Option<&Bytes> {
+        match &*self.chunks {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// All of it, in pieces.
+    pub fn pieces(&self) -> Vec<Bytes> {
+        self.chunks.to_vec()
+    }
+
+    /// Bytes `first` to `last`, inclusive, as far as they exist.
+    pub fn slice(&self, first: u64, last: u64) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        let mut start = 0u64;
+        for chunk in &self.chunks {
+            let end = start + chunk.len() as u64;
+            if start > last {
+                break;
+            }
+            if end > first {
+                // Both lie within the chunk, whose length is a usize.
+                let from = first.saturating_sub(start) as usize;
+                let to = (last.saturating_add(1)).min(end).saturating_sub(start) as usize;
+                pieces.push(chunk.slice(from..to));
+            }
+            start = end;
+        }
+        pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cross_chunks() {
+        let sealed = Sealed::concat(vec!["abc".into(), "".into(), "de".into(), "f".into()]);
+        for first in 0..6u64 {
+            for last in first..8 {
+                let expected = &b"abcdef"[first as usize..=(last as usize).min(5)];
+                assert_eq!(sealed.slice(first, last).concat(), expected, "{first}-{last}");
+            }
+        }
+        assert!(sealed.slice(6, 9).is_empty());
+    }
+}
