@@ -1,6 +1,6 @@
 //! The instruments are tested before they are believed: origin and client face to face, no proxy between.
 
-#[allow(dead_code, unused_imports)] // The behaviour tests use all of it.
+#[allow(dead_code, unused_imports, unreachable_pub)] // The behaviour tests use all of it.
 mod support;
 
 use support::*;

@@ -17,9 +17,13 @@ fn bad_then_good(bad: Answer) -> Result<Answered, Cut> {
     first
 }
 
+/// What came is cut for all to see, or an error; or, if nothing had been passed on yet, a second try has succeeded.
 #[track_caller]
 fn assert_visibly_cut(answered: Result<Answered, Cut>, content: &str) {
     let Ok(answered) = answered else { return };
+    if answered.end.is_ok() && answered.content == b"good" {
+        return;
+    }
     if answered.status == 502 {
         assert_problem(&answered, 502);
         return;
@@ -250,8 +254,14 @@ fn other_interim_responses_do_no_harm() {
 
 #[test]
 fn a_304_that_nobody_asked_for_is_not_stored() {
-    let answered = bad_then_good(unchanged().cache("max-age=60").field("ETag", "\"1\"")).expect("an answer");
-    assert!([304, 502].contains(&answered.status), "{answered:?}");
+    let unasked = || unchanged().cache("max-age=60").field("ETag", "\"1\"");
+    let answered = bad_then_good(unasked()).expect("an answer");
+    assert!(answered.status != 200 || answered.text() == "good", "{answered:?}");
+    let origin = Origin::start();
+    origin.on("/a").respond(unasked());
+    let proxy = Proxy::before(&origin);
+    assert_problem(&proxy.get("/a"), 502);
+    assert!(origin.count("/a") <= 2, "asked {} times in vain", origin.count("/a"));
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Setup {
         let config =
             Config::from_str("test.toml", &toml).unwrap_or_else(|fault| panic!("{fault:?} in {toml}"));
         let clock = Manual::new();
-        let larder = Larder::start(config, Clock::manual(clock.clone())).expect("Larder starts");
+        let larder = Larder::start_with(config, Clock::manual(clock.clone())).expect("Larder starts");
         let client = Client::to(larder.addrs()[0]);
         let admin = Client::to(larder.admin_addr().expect("an admin listener"));
         Proxy { larder: Some(larder), clock, client, admin }

@@ -119,8 +119,9 @@ fn parts(answered: &Answered) -> Vec<(String, String)> {
     let text = format!("\r\n{}", answered.text());
     let text = text.strip_suffix("\r\n").unwrap_or(&text);
     let text = text.strip_suffix(&format!("\r\n--{boundary}--")).expect("a closing delimiter");
-    let split = text.split(&format!("\r\n--{boundary}\r\n")).skip(1);
-    split
+    let delimiter = format!("\r\n--{boundary}\r\n");
+    text.split(&delimiter)
+        .skip(1)
         .map(|part| {
             let (head, content) = part.split_once("\r\n\r\n").expect("a part has a head");
             let lines = head.lines().filter_map(|line| line.split_once(": "));

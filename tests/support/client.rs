@@ -1,5 +1,6 @@
 //! The raw client: says exact bytes, reads strictly, and shows what came in order and to the byte.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -146,9 +147,9 @@ impl Connection {
         self.0.is_over()
     }
 
-    /// Shrinks what the system takes in for us while we do not read, to a few KiB. Best set before anything comes.
+    /// Keeps the system from taking in megabytes for us while we do not read.
     pub fn with_small_window(self) -> Self {
-        socket2::SockRef::from(self.0.stream()).set_recv_buffer_size(4096).unwrap();
+        socket2::SockRef::from(self.0.stream()).set_recv_buffer_size(64 * 1024).unwrap();
         self
     }
 
@@ -310,7 +311,6 @@ fn status_of(head: &Head) -> u16 {
 }
 
 /// A whole response, or all that came of it.
-#[derive(Debug)]
 pub struct Answered {
     /// The status code.
     pub status: u16,
@@ -336,5 +336,14 @@ impl Answered {
     /// The value of a field that may come once at most.
     pub fn field(&self, name: &str) -> Option<String> {
         self.fields.one(name)
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, fields, interim, content, trailers, end } = self;
+        let shown = content[..content.len().min(200)].escape_ascii();
+        write!(f, "{status}{fields:?}\n  {} bytes: {shown}\n  {end:?}, ", content.len())?;
+        write!(f, "trailers: {trailers:?}, {} interim", interim.len())
     }
 }

@@ -43,6 +43,21 @@ enum Script {
     Function(Arc<Choose>),
 }
 
+/// What a script says to one request.
+enum Scripted {
+    Answer(Answer),
+    Choose(Arc<Choose>),
+}
+
+impl Scripted {
+    fn answer(self, seen: &Seen) -> Answer {
+        match self {
+            Self::Answer(answer) => answer,
+            Self::Choose(choose) => choose(seen),
+        }
+    }
+}
+
 /// A request the origin received.
 pub struct Seen {
     /// Counts from 0, in the order in which connections were accepted.
@@ -143,7 +158,7 @@ impl<'a> On<'a> {
         Then(self)
     }
 
-    /// Answers what `choose` says.
+    /// Answers what `choose` says, once the whole request is there.
     pub fn choose(self, choose: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
         self.origin.shared.scripts.lock().unwrap().insert(self.what, Script::Function(Arc::new(choose)));
     }
@@ -219,10 +234,15 @@ impl Shared {
 
     /// Whether the connection is still good afterwards.
     fn answer(&self, wire: &mut Wire, framing: Framing, seen: &Arc<Seen>) -> bool {
-        let answer = self.script_for(seen);
-        if !answer.is_eager() && !seen.receive(wire, framing.clone()) {
-            return false;
-        }
+        let answer = match self.script_for(seen) {
+            Scripted::Answer(answer) if answer.is_eager() => answer,
+            scripted => {
+                if !seen.receive(wire, framing.clone()) {
+                    return false;
+                }
+                scripted.answer(seen)
+            }
+        };
         for act in answer.acts(&seen.method) {
             match act {
                 Act::Send(bytes) => match wire.send(&bytes) {
@@ -254,24 +274,22 @@ impl Shared {
         !answer.is_eager() || seen.receive(wire, framing)
     }
 
-    fn script_for(&self, seen: &Seen) -> Answer {
+    fn script_for(&self, seen: &Seen) -> Scripted {
         if seen.target == UNSEEN {
-            return super::nothing();
+            return Scripted::Answer(super::nothing());
         }
         let mut scripts = self.scripts.lock().unwrap();
         let with_method = format!("{} {}", seen.method, seen.target);
         let what = if scripts.contains_key(&with_method) { &with_method } else { &seen.target };
-        let choose = match scripts.get_mut(what) {
-            Some(Script::List(list)) if list.len() > 1 => return list.pop_front().unwrap(),
-            Some(Script::List(list)) => return list[0].clone(),
-            Some(Script::Function(choose)) => choose.clone(),
+        match scripts.get_mut(what) {
+            Some(Script::List(list)) if list.len() > 1 => Scripted::Answer(list.pop_front().unwrap()),
+            Some(Script::List(list)) => Scripted::Answer(list[0].clone()),
+            Some(Script::Function(choose)) => Scripted::Choose(choose.clone()),
             None => {
                 self.complain(format!("no script for {seen:?}"));
-                return super::answer(418, "no script for this");
+                Scripted::Answer(super::answer(418, "no script for this"))
             }
-        };
-        drop(scripts);
-        choose(seen)
+        }
     }
 
     fn complain(&self, fault: String) {
