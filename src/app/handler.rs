@@ -32,7 +32,7 @@ impl Handler for Proxy {
             Err(rejected) => return self.worker.reject(parts.method, rejected.status, rejected.reason),
         };
         let head = Head {
-            authority: accepted.authority.into(),
+            authority: accepted.authority,
             target: accepted.target,
             method: parts.method,
             version: parts.version,

@@ -189,10 +189,10 @@ pub(crate) fn mark(engine: &Engine, asked: &Asked, tags: &[String], sent: Sequen
 /// Which bytes of the representation a response holds; `None` if it is not an answer to what was asked.
 fn extent_of(asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<Extent> {
     if status == StatusCode::PARTIAL_CONTENT {
-        let asked = asked.range.clone()?;
+        asked.range.as_ref()?;
         let content = ContentRange::parse(fields)?;
         let (first, last) = (content.range.first, content.range.last);
-        return Some(Extent::Part { first, last, complete: content.complete, asked });
+        return Some(Extent::Part { first, last, complete: content.complete });
     }
     // With a Range in the request, only a 200 says that it was ignored; an error may be owed to it.
     (asked.range.is_none() || status == StatusCode::OK).then_some(Extent::Whole)
@@ -272,14 +272,20 @@ pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Arc<Entry>) {
     engine.store.commit(asked.key, &asked.url(), joined.unwrap_or(entry));
 }
 
-/// A part that came shorter than its `Content-Range` said holds the bytes that came (RFC 9111 §3.3).
+/// The bytes that a response really brought. Where a 206's framing and its `Content-Range` disagree, the framing
+/// says how many bytes there are: the part holds those (RFC 9111 §3.3), and if it was said to reach the end of the
+/// representation, that is where the end is.
 fn actual_extent(extent: &Extent, came: u64) -> Option<Extent> {
-    match extent {
+    match *extent {
         Extent::Whole => Some(Extent::Whole),
-        Extent::Part { first, last, complete, asked } => {
+        Extent::Part { first, last, complete } => {
             let end = first.checked_add(came.checked_sub(1)?)?;
-            let (first, last) = (*first, (*last).min(end));
-            Some(Extent::Part { first, last, complete: *complete, asked: asked.clone() })
+            if end >= last {
+                return Some(extent.clone());
+            }
+            let reaches_end = complete == last.checked_add(1);
+            let complete = if reaches_end { Some(end + 1) } else { complete };
+            Some(Extent::Part { first, last: end, complete })
         }
     }
 }
@@ -319,8 +325,8 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
         return None;
     }
     let (
-        Extent::Part { first: old_first, last: old_last, complete, .. },
-        Extent::Part { first: new_first, last: new_last, complete: new_complete, asked },
+        Extent::Part { first: old_first, last: old_last, complete },
+        Extent::Part { first: new_first, last: new_last, complete: new_complete },
     ) = (&old.extent, &new.extent)
     else {
         return None;
@@ -345,7 +351,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
     let (status, extent) = if whole {
         (StatusCode::OK, Extent::Whole)
     } else {
-        let extent = Extent::Part { first: low_first, last, complete: *complete, asked: asked.clone() };
+        let extent = Extent::Part { first: low_first, last, complete: *complete };
         (StatusCode::PARTIAL_CONTENT, extent)
     };
     let head = Arc::new(Head::pack(status, &new.head.to_map(), &engine.budget)?);

@@ -16,7 +16,7 @@ use crate::telemetry::Record;
 use crate::upstream::ResponseBody;
 
 /// Why a body was cut. The connection is cut with it, so that the client sees it.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A response body.
 pub struct Body {

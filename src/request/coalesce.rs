@@ -84,9 +84,11 @@ impl Flight {
     }
 }
 
+type Shard = HashMap<FlightId, Arc<Flight>>;
+
 /// Flights under way. Sharded, since every miss passes here; a lock is held for a map operation only.
 pub(crate) struct Flights {
-    shards: Box<[Mutex<HashMap<FlightId, Arc<Flight>>>]>,
+    shards: Box<[Mutex<Shard>]>,
 }
 
 /// A place in a flight.
@@ -132,7 +134,7 @@ impl Flights {
         Obligation { flight: Flight::new(), slot: None }
     }
 
-    fn shard(&self, id: &FlightId) -> &Mutex<HashMap<FlightId, Arc<Flight>>> {
+    fn shard(&self, id: &FlightId) -> &Mutex<Shard> {
         &self.shards[id.key.shard(self.shards.len())]
     }
 }

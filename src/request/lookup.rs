@@ -25,6 +25,8 @@ pub(crate) struct Found {
     pub(crate) whole: Option<Live>,
     /// The newest partial one.
     pub(crate) part: Option<Live>,
+    /// Responses that other selecting fields would get, whether alive or not.
+    pub(crate) other_variants: bool,
 }
 
 impl Found {
@@ -49,7 +51,11 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
             Extent::Whole => &mut found.whole,
             Extent::Part { .. } => &mut found.part,
         };
-        if slot.is_some() || !selects(entry, request) {
+        if slot.is_some() {
+            continue;
+        }
+        if !selects(entry, request) {
+            found.other_variants = true;
             continue;
         }
         if let Some(alive) = engine.log.check(&entry.marks, &entry.stamp) {

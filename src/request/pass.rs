@@ -14,10 +14,10 @@ use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::error::{self, Refusal};
 use crate::request::receive::Routed;
 use crate::request::worker::{Engine, Worker};
-use crate::request::{forward, lookup, revalidate};
+use crate::request::{forward, lookup, revalidate, tags};
 use crate::telemetry::{Decision, Forward};
 use crate::upstream::{RequestBody, ResponseBody};
-use crate::validity::{Fact, Kind, Sequence, Subject};
+use crate::validity::{Fact, Kind, Sequence, Stamp, Subject};
 
 pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static str) -> Answer {
     let engine = worker.engine();
@@ -44,10 +44,11 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
     if request.is_head() && request.rules.cache {
         freshen_by_head(engine, request, receipt, &response);
     }
-    if request.received.method == Method::POST && request.rules.cache {
-        if let Some(sent) = kept_at {
-            return share(worker, request, Receipt { sent, ..receipt }, response, decision);
-        }
+    if let Some(sent) = kept_at
+        && request.received.method == Method::POST
+        && request.rules.cache
+    {
+        return share(worker, request, Receipt { sent, ..receipt }, response, decision);
     }
     if reason == error::HIT_FOR_MISS && !request.is_head() {
         return share(worker, request, receipt, response, decision);
@@ -107,13 +108,21 @@ fn invalidate(
     if stale.is_empty() {
         return Some(sent);
     }
-    let before = engine.log.published();
-    let untouched = before == sent;
     let urls: Vec<String> = stale.into_iter().map(|(authority, path)| authority + &path).collect();
     let facts: Vec<Fact<'_>> =
         urls.iter().map(|url| Fact { subject: Subject::Url(url), kind: Kind::Hard }).collect();
-    let published = engine.log.publish(&facts, engine.clock.moment());
-    (untouched && published.follows(before)).then_some(published)
+    let now = engine.clock.moment();
+    let tags = tags::of(response.headers());
+    match assemble::mark(engine, &asked(request), &tags, sent) {
+        Some(marks) => {
+            let (own, alive) = engine.log.publish_own(&facts, now, &marks, &Stamp::new(sent));
+            alive.then_some(own)
+        }
+        None => {
+            engine.log.publish(&facts, now);
+            None
+        }
+    }
 }
 
 fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response: &Response<ResponseBody>) {

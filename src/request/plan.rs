@@ -1,7 +1,5 @@
 //! What to do, as a pure function of the request, of what the store holds for it and of the time.
 
-use http::header::IF_RANGE;
-
 use crate::clock::Moment;
 use crate::policy::range::{self, ByteRange, Ranges};
 use crate::policy::reuse::{self, Reuse, Stored, Why};
@@ -61,10 +59,7 @@ pub(crate) fn plan(found: &Found, request: &Routed, now: Moment) -> Plan {
 }
 
 fn missing(found: &Found) -> Forward {
-    match &found.resource {
-        Some(resource) if !resource.variants.is_empty() => Forward::VaryMiss,
-        _ => Forward::UriMiss,
-    }
+    if found.other_variants { Forward::VaryMiss } else { Forward::UriMiss }
 }
 
 fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
@@ -114,13 +109,8 @@ fn plan_part(live: &Live, request: &Routed, now: Moment) -> Option<Plan> {
 }
 
 fn answered_by_part(entry: &Entry, request: &Routed) -> Option<ByteRange> {
-    let Extent::Part { first, last, complete, ref asked } = entry.extent else { return None };
-    let fields = &request.received.fields;
-    // The origin itself said which bytes this very field selects.
-    if request.range() == Some(asked) && !fields.contains_key(IF_RANGE) {
-        return Some(ByteRange { first, last });
-    }
-    match range::select(fields, &entry.validators, complete?, 1) {
+    let Extent::Part { first, last, complete } = entry.extent else { return None };
+    match range::select(&request.received.fields, &entry.validators, complete?, 1) {
         Ranges::One(wanted) if first <= wanted.first && wanted.last <= last => Some(wanted),
         _ => None,
     }

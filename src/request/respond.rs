@@ -231,7 +231,7 @@ fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Arc<Sealed>)
         fields.insert(CONTENT_LENGTH, HeaderValue::from(sealed.len()));
     }
     let body = match sealed.single() {
-        _ if sealed.len() == 0 => Body::new(Source::Empty),
+        _ if sealed.is_empty() => Body::new(Source::Empty),
         Some(piece) if sealed.trailers().is_none() => Body::new(Source::Piece(Some(piece.clone()))),
         _ => Body::pieces(sealed.pieces(), sealed.trailers().cloned()),
     };

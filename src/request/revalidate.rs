@@ -151,12 +151,7 @@ pub(crate) async fn complete(
     let new = Entry::new(NewEntry {
         head: assemble::pack(engine, parts.status, &fields, &terms)?,
         body: sealed,
-        extent: Extent::Part {
-            first: came.range.first,
-            last: came.range.last,
-            complete: came.complete,
-            asked: asked.range.clone()?,
-        },
+        extent: Extent::Part { first: came.range.first, last: came.range.last, complete: came.complete },
         validators: Validators::of(&fields),
         terms,
         variant: part.entry.variant.clone(),

@@ -2,8 +2,10 @@
 
 use http::header::{HeaderMap, HeaderName};
 
+type Separates = fn(u8) -> bool;
+
 /// Fields that carry tags, with what separates them. None of them is sent on to clients.
-const CARRIERS: [(HeaderName, fn(u8) -> bool); 3] = [
+const CARRIERS: [(HeaderName, Separates); 3] = [
     (HeaderName::from_static("cache-tag"), |byte| byte == b','),
     (HeaderName::from_static("surrogate-key"), |byte| byte == b' ' || byte == b'\t'),
     (HeaderName::from_static("xkey"), |byte| byte == b' ' || byte == b'\t'),

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
-
 use crate::clock::Moment;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
@@ -26,8 +24,6 @@ pub enum Extent {
         last: u64,
         /// Length of the whole, if the origin told.
         complete: Option<u64>,
-        /// The `Range` that the origin answered with it.
-        asked: HeaderValue,
     },
 }
 

@@ -148,10 +148,11 @@ impl Upstream {
             return Err(Failure::BadResponse);
         }
         let fields = response.headers_mut();
-        if fields.contains_key(TRANSFER_ENCODING) && fields.remove(CONTENT_LENGTH).is_some() {
-            if let Some(connected) = &*connection.connection_metadata() {
-                connected.poison();
-            }
+        if fields.contains_key(TRANSFER_ENCODING)
+            && fields.remove(CONTENT_LENGTH).is_some()
+            && let Some(connected) = &*connection.connection_metadata()
+        {
+            connected.poison();
         }
         Ok(response)
     }

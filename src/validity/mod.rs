@@ -24,9 +24,4 @@ impl Sequence {
     pub fn get(self) -> u64 {
         self.0
     }
-
-    /// No purge lies between `earlier` and this one.
-    pub fn follows(self, earlier: Sequence) -> bool {
-        self.0 == earlier.0 + 1
-    }
 }
