@@ -133,6 +133,7 @@ pub(crate) fn ttl(stored: &Stored<'_>) -> i64 {
     match stored.terms.remaining(stored.resident) {
         Ok(left) => seconds(left),
         // Rounded down, so that what is stale is never taken for fresh.
+        Err(since) if since.subsec_nanos() == 0 && !since.is_zero() => -seconds(since),
         Err(since) => -seconds(since) - 1,
     }
 }
