@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 
+use super::directives::CDN_CACHE_CONTROL;
 use super::syntax::{self, MAX_DELTA};
-use super::targeted::CDN_CACHE_CONTROL;
 
 /// The latest time that an HTTP-date can tell: the last second of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;

@@ -79,14 +79,15 @@ pub(super) struct Lifetime {
 /// The freshness lifetime (§4.2.1) under the route's rules. `None`: neither the origin nor the rules give one.
 pub(super) fn lifetime(x: &Exchange<'_>, directives: &ResponseDirectives) -> Option<Lifetime> {
     let by_origin = explicit_lifetime(directives, x.response, x.received);
-    let found = if let Some(ttl) = x.rules.ttl {
-        Lifetime { value: ttl, heuristic: false }
-    } else if let Some(value) = by_origin {
-        Lifetime { value, heuristic: false }
-    } else {
-        Lifetime { value: heuristic_lifetime(x, directives)?, heuristic: true }
+    // Without a word of the origin, neither a rule nor a guess may keep an error or a redirection of the moment.
+    if by_origin.is_none() && !directives.public && !is_heuristically_cacheable(x.status) {
+        return None;
+    }
+    let (value, heuristic) = match x.rules.ttl.or(by_origin) {
+        Some(value) => (value, false),
+        None => (heuristic_lifetime(x)?, true),
     };
-    Some(Lifetime { value: clamp(found.value, x.rules), ..found })
+    Some(Lifetime { value: clamp(value, x.rules), heuristic })
 }
 
 /// What the origin said: `s-maxage`, else `max-age`, else `Expires`.
@@ -115,12 +116,9 @@ pub(super) fn explicit_lifetime(
     }
 }
 
-/// A share of the time since the last modification (§4.2.2), if the route wants that and the response allows it.
-fn heuristic_lifetime(x: &Exchange<'_>, directives: &ResponseDirectives) -> Option<Duration> {
+/// A share of the time since the last modification (§4.2.2), if the route wants that.
+fn heuristic_lifetime(x: &Exchange<'_>) -> Option<Duration> {
     let heuristic = x.rules.heuristic?;
-    if !directives.public && !is_heuristically_cacheable(x.status) {
-        return None;
-    }
     let modified = Validators::of(x.response).last_modified?.time();
     let date = fields::date(x.response).unwrap_or(x.received);
     let unchanged_for = whole_seconds_between(modified, date);

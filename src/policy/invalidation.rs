@@ -28,11 +28,8 @@ pub fn invalidated(
     let references = [header::LOCATION, header::CONTENT_LOCATION];
     for reference in references.iter().flat_map(|name| syntax::lines(response, name)) {
         let resolved = reference::resolve(target, reference).filter(|url| url.is_same_origin(target));
-        if let Some(url) = resolved.map(|url| (url.authority, url.path))
-            && !urls.contains(&url)
-        {
-            urls.push(url);
-        }
+        let url = resolved.map(|url| (url.authority, url.path));
+        urls.extend(url.filter(|url| !urls.contains(url)));
     }
     urls
 }

@@ -35,7 +35,6 @@ pub mod reuse;
 pub mod storability;
 mod syntax;
 pub mod target;
-mod targeted;
 pub mod update;
 pub mod validation;
 pub mod vary;
@@ -62,8 +61,9 @@ pub use vary::{Variant, Vary};
 pub struct Rules {
     /// `false`: nothing is stored and nothing is answered from the store.
     pub cache: bool,
-    /// Replaces the freshness lifetime that the origin gave; a response without explicit freshness then counts as
-    /// having it. It does not override `no-store`, `private`, `no-cache`.
+    /// Replaces the freshness lifetime that the origin gave. A response without explicit freshness then counts as
+    /// having it if it is `public` or has a status that is cacheable by default (RFC 9110 §15.1), so that a 500 is not
+    /// kept by accident. It does not override `no-store`, `private`, `no-cache`.
     pub ttl: Option<Duration>,
     /// The freshness lifetime is at least this, where the origin gave a positive one.
     pub min_ttl: Option<Duration>,

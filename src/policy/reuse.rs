@@ -114,11 +114,15 @@ fn is_too_old(stored: &Stored<'_>, client: &RequestDirectives) -> bool {
 
 /// §4.2.4: stale responses are delivered only where somebody allows it and nobody forbids it.
 fn judge_stale(stored: &Stored<'_>, client: &RequestDirectives, stale_for: Duration) -> Reuse {
-    if !stored.terms.never_stale && client.min_fresh().is_none() {
-        if stale_for < stored.terms.stale_while_revalidate {
+    let is_granted = stale_for < stored.terms.stale_while_revalidate;
+    // A client that sets `max-age` takes nothing stale unless it sets `max-stale` too (§5.2.1.1).
+    let is_taken = client.accepts_stale(stale_for);
+    let is_refused = client.min_fresh().is_some() || (client.max_age().is_some() && !is_taken);
+    if !stored.terms.never_stale && !is_refused {
+        if is_granted {
             return Reuse::StaleWhileRevalidate;
         }
-        if client.accepts_stale(stale_for) {
+        if is_taken {
             return Reuse::MaxStale;
         }
     }

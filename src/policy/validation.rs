@@ -95,8 +95,8 @@ impl Validators {
 /// Makes a request conditional on the stored responses for its URI (§4.3.1). The first is the one that the request
 /// selects; the others are its variants. If the request selects none, call [`offer_tags`].
 ///
-/// `If-None-Match` lists their entity tags, as stored. `If-Modified-Since` is that of the first. If the first has no
-/// tag, only `If-Modified-Since` is sent: recipients ignore it beside `If-None-Match`.
+/// `If-None-Match` lists their entity tags, as stored. `If-Modified-Since` is that of the first; if that has no tag,
+/// `If-Modified-Since` is sent alone, since recipients ignore it beside `If-None-Match`.
 pub fn make_conditional(request: &mut HeaderMap, variants: &[&Validators]) {
     clear(request);
     let Some((selected, _)) = variants.split_first() else {
@@ -105,7 +105,7 @@ pub fn make_conditional(request: &mut HeaderMap, variants: &[&Validators]) {
     if let Some(since) = selected.last_modified.as_ref().and_then(LastModified::to_value) {
         request.insert(header::IF_MODIFIED_SINCE, since);
     }
-    if selected.etag.is_some() {
+    if selected.etag.is_some() || selected.last_modified.is_none() {
         list_tags(request, variants);
     }
 }

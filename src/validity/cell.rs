@@ -49,9 +49,14 @@ impl Cell {
         self.soft.fetch_max(number.0, Ordering::Release);
     }
 
+    /// Whether there is a hard fact younger than `number`.
+    pub(super) fn is_dead_since(&self, number: Sequence) -> bool {
+        self.hard.load(Ordering::Relaxed) > number.0
+    }
+
     /// Hard facts count against the bytes, soft ones against their last validation.
     pub(super) fn verdict(&self, stamp: &Stamp) -> Verdict {
-        if self.hard.load(Ordering::Relaxed) > stamp.body().0 {
+        if self.is_dead_since(stamp.body()) {
             return Verdict::Dead;
         }
         if self.soft.load(Ordering::Acquire) > stamp.validated().0 {

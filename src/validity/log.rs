@@ -122,27 +122,35 @@ impl Log {
     /// purged. It may go to those whose requests arrived before it was asked for, and must not be stored.
     pub fn intern(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<Marks> {
         let mut cells = Vec::with_capacity(4 + subjects.tags.len() + subjects.groups.len());
-        let mut add = |table: &Table, name: &[u8]| {
-            table.cell_since(name, sent).map(|cell| {
-                // Response fields repeat themselves; a handful of pointers is compared faster than hashed.
-                if !cells.iter().any(|known| Arc::ptr_eq(known, &cell)) {
-                    cells.push(cell);
-                }
+        let complete = self.all_named(subjects, |table, name| {
+            let Some(cell) = table.cell_since(name, sent) else { return false };
+            // Response fields repeat themselves; a handful of pointers is compared faster than hashed.
+            if !cells.iter().any(|known| Arc::ptr_eq(known, &cell)) {
+                cells.push(cell);
+            }
+            true
+        });
+        complete.then(|| Marks::new(cells))
+    }
+
+    /// Whether a hard purge of any of these subjects may have been published after `since`. For a response that is not
+    /// kept, so that its cells need not be either.
+    pub fn concerns(&self, subjects: &Subjects<'_>, since: Sequence) -> bool {
+        self.published() > since
+            && (self.everything.is_dead_since(since)
+                || !self.all_named(subjects, |table, name| !table.concerns(name, since)))
+    }
+
+    /// Whether `is_so` of every name that a response answers to, in the table of its kind; stops at the first that is
+    /// not.
+    fn all_named(&self, subjects: &Subjects<'_>, mut is_so: impl FnMut(&Table, &[u8]) -> bool) -> bool {
+        is_so(&self.urls, subjects.url.as_bytes())
+            && is_so(&self.hosts, subjects.host.as_bytes())
+            && subjects.with_port().is_none_or(|(authority, portless)| {
+                is_so(&self.urls, portless.as_bytes()) && is_so(&self.hosts, authority.as_bytes())
             })
-        };
-        add(&self.urls, subjects.url.as_bytes())?;
-        add(&self.hosts, subjects.host.as_bytes())?;
-        if let Some((authority, portless)) = subjects.with_port() {
-            add(&self.urls, portless.as_bytes())?;
-            add(&self.hosts, authority.as_bytes())?;
-        }
-        for tag in subjects.tags {
-            add(&self.tags, tag.as_bytes())?;
-        }
-        for group in subjects.groups {
-            add(&self.groups, &group.key())?;
-        }
-        Some(Marks::new(cells))
+            && subjects.tags.iter().all(|tag| is_so(&self.tags, tag.as_bytes()))
+            && subjects.groups.iter().all(|group| is_so(&self.groups, &group.key()))
     }
 
     /// Whether a response may still be used. If nothing was published since the last check, this is two loads and a
@@ -349,6 +357,36 @@ mod tests {
         assert!(alive, "its own fact does not count");
         assert!(log.check(&marks, &Stamp::new(number)).is_some());
         assert!(!log.publish_own(&own, at(2), &marks, &stamp).1, "now it is dead");
+    }
+
+    #[test]
+    fn a_purge_concerns_what_was_asked_for_before_it() {
+        let log = Log::new();
+        let before = log.published();
+        assert!(!log.concerns(&SUBJECTS, before));
+        log.publish(&[hard(Subject::Tag("elsewhere")), soft(Subject::Tag("t"))], at(1));
+        assert!(!log.concerns(&SUBJECTS, before), "of something else, or soft");
+        for subject in [Subject::Host("a.example:81"), Subject::Group(GROUP), Subject::Everything] {
+            let before = log.published();
+            log.publish(&[hard(subject)], at(1));
+            assert!(log.concerns(&SUBJECTS, before), "{subject:?}");
+            assert!(!log.concerns(&SUBJECTS, log.published()), "{subject:?}");
+        }
+        assert!(log.concerns(&SUBJECTS, before));
+        let cells = log.figures().cells;
+        log.concerns(&Subjects::address("b.example", "b.example/"), before);
+        assert_eq!(log.figures().cells, cells, "asking makes no cells");
+    }
+
+    #[test]
+    fn what_was_forgotten_concerns() {
+        let log = Log::new();
+        let before = log.published();
+        log.publish(&[hard(Subject::Tag("t"))], at(1));
+        log.sweep();
+        log.sweep();
+        assert!(log.concerns(&SUBJECTS, before));
+        assert!(!log.concerns(&Subjects { tags: &[], ..SUBJECTS }, before));
     }
 
     #[test]

@@ -63,6 +63,15 @@ impl Table {
         Some(self.insert(&mut shard, name))
     }
 
+    /// Whether a hard fact about `name` that is younger than `since` is known, or may have been forgotten.
+    pub(super) fn concerns(&self, name: &[u8], since: Sequence) -> bool {
+        let shard = self.shard(name).lock();
+        match shard.get(name) {
+            Some(cell) => cell.is_dead_since(since),
+            None => self.forgotten.load(Ordering::Relaxed) > since.0,
+        }
+    }
+
     /// Drops cells that nobody holds and whose facts are numbered up to `old`. Returns how many are held.
     pub(super) fn sweep(&self, old: Sequence) -> u64 {
         self.shards.iter().map(|shard| self.sweep_shard(&mut shard.lock(), old)).sum()

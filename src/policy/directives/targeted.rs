@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use http::header::{HeaderMap, HeaderName};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-use super::directives::{Argument, ResponseDirectives};
-use super::syntax;
+use super::ResponseDirectives;
+use super::argument::Argument;
+use crate::policy::syntax;
 
 /// The targeted field that this cache obeys.
-pub(super) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+pub(in crate::policy) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// The directives of the targeted field, which then replace `Cache-Control` and `Expires` entirely (§2.2). `None`: it
 /// is not there, is empty or does not parse, and is to be ignored.

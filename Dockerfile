@@ -1,0 +1,47 @@
+# Larder in a container.
+#
+#   docker build -t larder .
+#   docker run -p 8080:8080 larder serve --listen 0.0.0.0:8080 --origin http://app:3000
+#   docker run -p 8080:8080 -v ./config.toml:/etc/larder/config.toml:ro larder
+#
+# It runs as nobody in particular, writes nothing (--read-only works) and brings no shell tools of its own: the health
+# check is the binary asking itself. scripts/docker-proof builds and runs it without an engine.
+
+FROM rust:1-slim-bookworm AS build
+WORKDIR /src
+
+# Dependencies in a layer of their own: it is built again only when they change. benches/ is there because the
+# manifest names the files in it.
+COPY Cargo.toml Cargo.lock ./
+COPY benches benches
+RUN mkdir src \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked \
+    && rm -r src
+
+COPY . .
+# The files keep the times they have outside, which may be earlier than those of the stand-ins just built.
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --release --locked --bin larder
+
+FROM debian:bookworm-slim
+
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="larder" \
+      org.opencontainers.image.description="An HTTP reverse caching proxy that keeps the RFC, explains every decision and can be purged with one curl line." \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
+
+# For origins that are reached by https.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /src/target/release/larder /usr/local/bin/larder
+COPY deploy/container.toml /etc/larder/config.toml
+
+# A number and no name: an orchestrator can see that it is not root.
+USER 65532:65532
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["larder", "healthcheck"]
+ENTRYPOINT ["larder"]
+CMD ["serve", "--config", "/etc/larder/config.toml"]
