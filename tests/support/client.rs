@@ -18,6 +18,11 @@ impl Client {
         Self { addr }
     }
 
+    /// The server's address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// GET, and the whole answer.
     pub fn get(&self, target: &str) -> Answered {
         self.ask("GET", target).send()
