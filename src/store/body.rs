@@ -303,7 +303,7 @@ impl Body {
         if let Some(waker) = waker {
             waker.wake();
         }
-        Some(Reader { shared: self.0.clone(), id, expected: self.0.limits.expected, ended: false })
+        Some(Reader { shared: self.0.clone(), id, left: self.0.limits.expected, ended: false })
     }
 
     /// Whether a reader can still begin.
@@ -326,7 +326,8 @@ fn room(state: &State) -> bool {
 pub struct Reader {
     shared: Arc<Shared>,
     id: u64,
-    expected: Option<u64>,
+    /// Bytes to come, if the length was declared.
+    left: Option<u64>,
     ended: bool,
 }
 
@@ -348,6 +349,7 @@ impl http_body::Body for Reader {
         if let Some(chunk) = state.chunks.get(place.chunk - state.dropped).cloned() {
             place.chunk += 1;
             place.bytes += chunk.len() as u64;
+            self.left = self.left.map(|left| left.saturating_sub(chunk.len() as u64));
             state.drop_read();
             let writer = state.writer.take();
             if let Some(writer) = writer {
@@ -369,11 +371,11 @@ impl http_body::Body for Reader {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.expected == Some(0)
+        self.ended || self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.expected.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -1,0 +1,166 @@
+//! What an unsafe method makes unusable (RFC 9111 §4.4).
+
+use crate::proxy::{Proxy, assert_hit, ours};
+use crate::support::*;
+
+/// An origin that counts the versions it serves for these targets, and a proxy that has stored the first.
+fn stored(targets: &[&str]) -> (Origin, Proxy) {
+    let origin = Origin::start();
+    let proxy = Proxy::before(&origin);
+    for target in targets {
+        let version = |text: &str| ok(text).cache("max-age=60");
+        origin.on(&format!("GET {target}")).respond(version("first")).then(version("second"));
+        assert_eq!(proxy.get(target).text(), "first");
+    }
+    (origin, proxy)
+}
+
+fn send(proxy: &Proxy, method: &str, target: &str) -> Answered {
+    proxy.send(&proxy.ask(method, target).content("x"))
+}
+
+#[test]
+fn every_unsafe_method_invalidates_its_target() {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "FROB"] {
+        let (origin, proxy) = stored(&["/a", "/b"]);
+        origin.on(&format!("{method} /a")).respond(nothing());
+        assert_eq!(send(&proxy, method, "/a").status, 204);
+        assert_eq!(proxy.get("/a").text(), "second", "{method}");
+        assert_hit(&proxy.get("/a"));
+        assert_hit(&proxy.get("/b"));
+    }
+}
+
+#[test]
+fn safe_methods_invalidate_nothing() {
+    let (origin, proxy) = stored(&["/a"]);
+    for method in ["OPTIONS", "TRACE"] {
+        origin.on(&format!("{method} /a")).respond(nothing());
+        proxy.send(&proxy.ask(method, "/a"));
+        assert_hit(&proxy.get("/a"));
+    }
+    proxy.head("/a");
+    assert_hit(&proxy.get("/a"));
+}
+
+#[test]
+fn a_failed_request_invalidates_nothing() {
+    for status in [400, 404, 409, 500, 503] {
+        let (origin, proxy) = stored(&["/a"]);
+        origin.on("POST /a").respond(answer(status, "no"));
+        assert_eq!(send(&proxy, "POST", "/a").status, status);
+        assert_hit(&proxy.get("/a"));
+    }
+}
+
+#[test]
+fn a_redirect_counts_as_success() {
+    let (origin, proxy) = stored(&["/a"]);
+    origin.on("POST /a").respond(answer(303, "").field("Location", "/elsewhere"));
+    assert_eq!(send(&proxy, "POST", "/a").status, 303);
+    assert_eq!(proxy.get("/a").text(), "second");
+}
+
+#[test]
+fn location_and_content_location_of_the_same_origin_are_invalidated() {
+    for name in ["Location", "Content-Location"] {
+        for reference in [
+            "/items/1",
+            "1",
+            "http://example.com/items/1",
+            "http://EXAMPLE.com:80/items/1",
+            "//example.com/items/1",
+            "../items/./1",
+        ] {
+            let (origin, proxy) = stored(&["/items/1", "/items/2"]);
+            origin.on("POST /items/").respond(answer(201, "").field(name, reference));
+            assert_eq!(send(&proxy, "POST", "/items/").status, 201);
+            assert_eq!(proxy.get("/items/1").text(), "second", "{name}: {reference}");
+            assert_hit(&proxy.get("/items/2"));
+        }
+    }
+}
+
+#[test]
+fn nobody_invalidates_what_is_another_hosts() {
+    let origin = Origin::start();
+    origin.on("GET /a").respond(ok("first").cache("max-age=60")).then(ok("second").cache("max-age=60"));
+    let proxy = Proxy::before(&origin);
+    let ask = || proxy.send(&proxy.asks("/a").host("victim.example"));
+    ask();
+    for reference in ["http://victim.example/a", "//victim.example/a", "http://victim.example:80/a"] {
+        let answer = answer(201, "").field("Location", reference).field("Content-Location", reference);
+        origin.on("POST /b").respond(answer);
+        send(&proxy, "POST", "/b");
+        assert_hit(&ask());
+    }
+    origin.on("POST /a").respond(nothing());
+    send(&proxy, "POST", "/a");
+    assert_hit(&ask());
+}
+
+#[test]
+fn another_query_is_another_resource() {
+    let (origin, proxy) = stored(&["/a", "/a?x=1"]);
+    origin.on("POST /a?x=1").respond(nothing());
+    send(&proxy, "POST", "/a?x=1");
+    assert_hit(&proxy.get("/a"));
+    assert_eq!(proxy.get("/a?x=1").text(), "second");
+}
+
+#[test]
+fn all_variants_are_invalidated() {
+    let origin = Origin::start();
+    let answer = |text: &str| ok(text).cache("max-age=60").field("Vary", "X-Kind");
+    origin.on("GET /a").respond(answer("first")).then(answer("first")).then(answer("second"));
+    let proxy = Proxy::before(&origin);
+    let ask = |kind: &str| proxy.send(&proxy.asks("/a").field("X-Kind", kind)).text();
+    assert_eq!((ask("1"), ask("2")), ("first".into(), "first".into()));
+    origin.on("DELETE /a").respond(nothing());
+    proxy.send(&proxy.ask("DELETE", "/a"));
+    assert_eq!((ask("1"), ask("2")), ("second".into(), "second".into()));
+}
+
+#[test]
+fn whoever_wrote_reads_what_was_written() {
+    let (origin, proxy) = stored(&["/a"]);
+    let rest = Gate::closed();
+    origin.on("POST /a").respond(pieces("done", [(&rest, ", and more")]));
+    let mut post = proxy.ask("POST", "/a").content("x").begin();
+    assert_eq!(post.status(), 200);
+    let read = proxy.asks("/a").send();
+    assert_eq!(read.text(), "second", "the answer to POST has only begun");
+    post.wait_for_content("done");
+    rest.open();
+    assert_eq!(post.finish().text(), "done, and more");
+    proxy.settle();
+    assert_hit(&proxy.get("/a"));
+}
+
+#[test]
+fn an_invalidated_response_is_not_brought_back_by_a_304() {
+    let origin = Origin::start();
+    let first = ok("first").cache("max-age=60").field("ETag", "\"1\"");
+    origin.on("GET /a").choose(move |seen| {
+        if seen.fields.has("If-None-Match") { unchanged().field("ETag", "\"1\"") } else { first.clone() }
+    });
+    origin.on("POST /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    send(&proxy, "POST", "/a");
+    let fetched = proxy.get("/a");
+    assert_eq!(fetched.text(), "first");
+    assert_eq!(ours(&fetched).forward_status, Some(200), "fetched, not confirmed: {fetched:?}");
+}
+
+#[test]
+fn an_invalidated_response_is_not_served_in_place_of_an_error() {
+    let origin = Origin::start();
+    let first = ok("first").cache("max-age=60, stale-if-error=600, stale-while-revalidate=600");
+    origin.on("GET /a").respond(first).then(problem(503));
+    origin.on("POST /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    send(&proxy, "POST", "/a");
+    assert_eq!(proxy.get("/a").status, 503);
+}

@@ -1,0 +1,22 @@
+//! The proxy's behaviour as an exact and hostile outsider sees it: through sockets, in whole processes of one proxy,
+//! one origin and some clients. Each area has its file, each test says in its name what holds.
+
+#[allow(unreachable_pub)] // Public to the tests.
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_client;
+mod bad_origin;
+mod coalescing;
+mod freshness;
+mod hits;
+mod invalidation;
+mod limits;
+mod passing;
+mod peers;
+mod preconditions;
+mod proxy;
+mod ranges;
+mod seeing;
+mod validation;
+mod vary;

@@ -1,0 +1,494 @@
+//! What passes through, in both directions: which bytes, which fields, and when.
+
+use std::net::TcpListener;
+
+use crate::proxy::{Proxy, Setup, assert_forwarded, assert_hit, assert_not_stored, assert_problem, ours};
+use crate::support::*;
+
+#[test]
+fn any_method_passes_with_its_content() {
+    let origin = Origin::start();
+    let proxy = Proxy::before(&origin);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "FROB", "get"] {
+        origin.on("/a").choose(|seen| answer(202, [b"got ", &seen.content()[..]].concat()));
+        let passed = proxy.send(&proxy.ask(method, "/a").content(method));
+        assert_eq!((passed.status, passed.text()), (202, format!("got {method}")));
+        let said = assert_forwarded(&passed, "method");
+        assert_eq!((said.forward_status, said.stored), (Some(202), false));
+        assert_eq!(origin.last().method, method);
+    }
+}
+
+#[test]
+fn every_status_passes() {
+    let origin = Origin::start();
+    let proxy = Proxy::before(&origin);
+    for status in
+        [200, 201, 202, 203, 206, 226, 299, 300, 301, 307, 400, 402, 418, 451, 499, 500, 501, 503, 511, 599]
+    {
+        origin.on("/a").respond(answer(status, "content"));
+        let passed = proxy.send(&proxy.ask("POST", "/a").content("x"));
+        assert_eq!((passed.status, passed.text().as_str()), (status, "content"));
+    }
+    for status in [204, 304] {
+        origin.on("/a").respond(if status == 204 { nothing() } else { unchanged() });
+        assert_eq!(proxy.send(&proxy.ask("POST", "/a").content("x")).status, status);
+    }
+}
+
+#[test]
+fn request_content_is_not_held_back() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("thanks"));
+    let proxy = Proxy::before(&origin);
+    for framing in [("Transfer-Encoding", "chunked"), ("Content-Length", "6")] {
+        let mut upload = proxy.ask("POST", "/a").field(framing.0, framing.1).begin();
+        let chunked = framing.0 == "Transfer-Encoding";
+        upload.say(if chunked { "3\r\none\r\n" } else { "one" });
+        let seen = origin.wait_for(1).pop().unwrap();
+        seen.wait_for_content(b"one");
+        upload.say(if chunked { "3\r\ntwo\r\n0\r\n\r\n" } else { "two" });
+        assert_eq!(upload.finish().text(), "thanks");
+        assert_eq!(seen.content(), b"onetwo");
+        assert_eq!(seen.fields.all("Content-Length"), if chunked { vec![] } else { vec!["6".to_owned()] });
+        origin.forget();
+    }
+}
+
+#[test]
+fn response_content_is_not_held_back() {
+    let origin = Origin::start();
+    let proxy = Proxy::before(&origin);
+    for (method, framed) in [("POST", false), ("POST", true), ("GET", false), ("GET", true)] {
+        let gate = Gate::closed();
+        let answer = pieces("one,", [(&gate, "two")]).cache("no-store");
+        origin.on("/a").respond(if framed { answer.with_length() } else { answer });
+        let mut download = proxy.ask(method, "/a").begin();
+        download.wait_for_content("one,");
+        gate.open();
+        let passed = download.finish();
+        assert_eq!(passed.text(), "one,two");
+        assert_eq!(passed.field("Content-Length").is_some(), framed, "{passed:?}");
+    }
+}
+
+#[test]
+fn both_directions_flow_at_the_same_time() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin.on("/a").respond(pieces("first", [(&gate, ", last")]).at_once());
+    let proxy = Proxy::before(&origin);
+    let mut exchange = proxy.ask("POST", "/a").field("Transfer-Encoding", "chunked").begin();
+    exchange.say("3\r\none\r\n");
+    exchange.wait_for_content("first");
+    exchange.say("3\r\ntwo\r\n");
+    gate.open();
+    exchange.wait_for_content("first, last");
+    let seen = origin.last();
+    exchange.say("0\r\n\r\n");
+    seen.wait_for_content(b"onetwo");
+    assert_eq!(exchange.finish().text(), "first, last");
+}
+
+#[test]
+fn what_is_meant_for_the_next_hop_only_stays_there() {
+    let origin = Origin::start();
+    let back = ok("x").cache("max-age=60").field("Connection", "X-Back, keep-alive").field("X-Back", "1");
+    origin.on("/a").respond(
+        back.field("Keep-Alive", "timeout=9").field("Proxy-Authenticate", "Basic").field("X-End", "1"),
+    );
+    let proxy = Proxy::before(&origin);
+    let ask = proxy.asks("/a").field("Connection", "X-Forth, Keep-Alive,upgrade").field("X-Forth", "1");
+    let ask =
+        ask.field("Keep-Alive", "timeout=9").field("Proxy-Connection", "keep-alive").field("TE", "gzip");
+    let passed = proxy.send(&ask.field("Upgrade", "websocket").field("X-End", "1"));
+    let seen = origin.last();
+    for name in ["X-Forth", "Keep-Alive", "Proxy-Connection", "Upgrade"] {
+        assert!(!seen.fields.has(name), "{name} went through: {seen:?}");
+    }
+    assert!(!seen.fields.list("TE").contains(&"gzip".to_owned()), "{seen:?}");
+    assert!(seen.fields.has("X-End"));
+    for answered in [passed, proxy.get("/a")] {
+        for name in ["X-Back", "Keep-Alive"] {
+            assert!(!answered.fields.has(name), "{name} came through: {answered:?}");
+        }
+        assert!(!answered.fields.list("Connection").contains(&"X-Back".to_owned()), "{answered:?}");
+        assert!(answered.fields.has("X-End"));
+    }
+    assert_hit(&proxy.get("/a"));
+}
+
+#[test]
+fn connection_cannot_name_away_what_matters() {
+    let origin = Origin::start();
+    origin.on("/a").choose(|seen| ok(seen.content()));
+    let proxy = Proxy::before(&origin);
+    let names = "Host, Content-Length, X-Forwarded-For, Via, Cookie, close";
+    let passed = proxy.send(&proxy.ask("POST", "/a").field("Connection", names).content("hello"));
+    assert_eq!(passed.text(), "hello", "the framing is intact");
+    let seen = origin.last();
+    assert_eq!(seen.fields.all("Host"), ["example.com"]);
+    assert_eq!(seen.fields.all("X-Forwarded-For"), ["127.0.0.1"]);
+    assert_eq!(seen.fields.list("Via"), ["1.1 larder"]);
+}
+
+#[test]
+fn via_grows_in_both_directions() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x").cache("max-age=60").field("Via", "1.0 inner (x)"));
+    let proxy = Proxy::before(&origin);
+    let passed = proxy.send(&proxy.asks("/a").field("Via", "1.0 outer"));
+    assert_eq!(origin.last().fields.list("Via"), ["1.0 outer", "1.1 larder"]);
+    assert_eq!(passed.fields.list("Via"), ["1.0 inner (x)", "1.1 larder"]);
+    assert_eq!(proxy.get("/a").fields.list("Via"), ["1.0 inner (x)", "1.1 larder"]);
+}
+
+#[test]
+fn a_strangers_word_about_the_client_is_replaced() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    let proxy = Proxy::before(&origin);
+    let ask = proxy.asks("/a").field("X-Forwarded-For", "6.6.6.6").field("X-Forwarded-Proto", "https");
+    let ask =
+        ask.field("X-Forwarded-Host", "evil.example").field("Forwarded", "for=6.6.6.6;host=evil.example");
+    proxy.send(&ask.field("X-Forwarded-For", "7.7.7.7").field("X-Forwarded-Port", "1"));
+    let seen = origin.last();
+    assert_eq!(seen.fields.all("X-Forwarded-For"), ["127.0.0.1"]);
+    assert_eq!(seen.fields.all("X-Forwarded-Proto"), ["http"]);
+    assert_eq!(seen.fields.all("X-Forwarded-Host"), ["example.com"]);
+    for (name, value) in seen.fields.lines() {
+        let line = format!("{}: {}", name.escape_ascii(), value.escape_ascii());
+        assert!(!line.contains("6.6.6") && !line.contains("7.7.7") && !line.contains("evil"), "{line}");
+    }
+    if let Some(forwarded) = seen.fields.one("Forwarded") {
+        assert!(forwarded.contains("for=127.0.0.1") || forwarded.contains("for=\"127.0.0.1"), "{forwarded}");
+    }
+}
+
+#[test]
+fn a_trusted_proxys_word_is_kept_and_added_to() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    let proxy = Proxy::with(&origin).server("trusted_proxies = [\"127.0.0.0/8\"]").start();
+    let ask = proxy.asks("/a").field("X-Forwarded-For", "6.6.6.6").field("X-Forwarded-Proto", "https");
+    proxy.send(&ask.field("X-Forwarded-Host", "shop.example"));
+    let seen = origin.last();
+    assert_eq!(seen.fields.list("X-Forwarded-For"), ["6.6.6.6", "127.0.0.1"]);
+    assert_eq!(seen.fields.all("X-Forwarded-Proto"), ["https"]);
+    assert_eq!(seen.fields.all("X-Forwarded-Host"), ["shop.example"]);
+}
+
+/// Frameworks rewrite requests by these; a client must not be able to poison a key with them.
+#[test]
+fn fields_that_rewrite_requests_are_dropped_unless_trusted() {
+    const REWRITING: [&str; 3] = ["X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override"];
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    let wary = Proxy::before(&origin);
+    let trusting = Proxy::with(&origin).server("trusted_proxies = [\"127.0.0.1\"]").start();
+    for name in REWRITING {
+        wary.send(&wary.asks("/a").field(name, "/admin"));
+        assert!(!origin.last().fields.has(name), "{name}");
+        trusting.send(&trusting.asks("/a").field(name, "/admin"));
+        assert_eq!(origin.last().fields.all(name), ["/admin"]);
+    }
+}
+
+#[test]
+fn max_forwards_counts_down_and_ends_here() {
+    let origin = Origin::start();
+    origin.on("OPTIONS /a").respond(nothing());
+    origin.on("TRACE /a").respond(ok("traced"));
+    let proxy = Proxy::before(&origin);
+    for method in ["OPTIONS", "TRACE"] {
+        proxy.send(&proxy.ask(method, "/a").field("Max-Forwards", "5"));
+        assert_eq!(origin.last().fields.all("Max-Forwards"), ["4"], "{method}");
+        let before = origin.requests().len();
+        let answered =
+            proxy.send(&proxy.ask(method, "/a").field("Max-Forwards", "0").field("Cookie", "secret=1"));
+        assert!(answered.status < 500, "{answered:?}");
+        assert!(!answered.text().contains("secret"), "TRACE shows no secrets (RFC 9110 §9.3.8)");
+        assert_eq!(origin.requests().len(), before, "{method} ends here");
+    }
+}
+
+#[test]
+fn options_for_the_whole_server_passes() {
+    let origin = Origin::start();
+    origin.on("OPTIONS *").respond(nothing().field("Allow", "GET"));
+    let proxy = Proxy::before(&origin);
+    let passed = proxy.send(&proxy.ask("OPTIONS", "*"));
+    assert_eq!((passed.status, passed.field("Allow").as_deref()), (204, Some("GET")));
+    assert_eq!(origin.last().target, "*");
+}
+
+#[test]
+fn a_client_that_expects_100_is_told_to_continue() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("thanks"));
+    let proxy = Proxy::before(&origin);
+    let ask = proxy.ask("POST", "/a").field("Expect", "100-continue").field("Content-Length", "5");
+    let mut exchange = ask.begin();
+    assert!(exchange.next_interim().start.starts_with("HTTP/1.1 100"));
+    exchange.say("hello");
+    let passed = exchange.finish();
+    assert_eq!((passed.status, passed.text().as_str(), passed.interim.len()), (200, "thanks", 1));
+    assert_eq!(origin.last().content(), b"hello");
+}
+
+#[test]
+fn trailers_pass_and_are_never_merged() {
+    let origin = Origin::start();
+    let answer = pieces("hello", []).cache("max-age=60").field("Trailer", "X-Sum");
+    origin.on("/a").respond(answer.trailer("X-Sum", "abc").trailer("Set-Cookie", "evil=1"));
+    let proxy = Proxy::before(&origin);
+    let first = proxy.send(&proxy.asks("/a").field("TE", "trailers").field("Connection", "TE"));
+    assert_eq!((first.text().as_str(), first.trailers.all("X-Sum")), ("hello", vec!["abc".to_owned()]));
+    let hit = proxy.get("/a");
+    assert_hit(&hit);
+    for answered in [first, hit] {
+        assert!(!answered.fields.has("X-Sum") && !answered.fields.has("Set-Cookie"), "{answered:?}");
+    }
+}
+
+#[test]
+fn request_trailers_pass() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("thanks"));
+    let proxy = Proxy::before(&origin);
+    let ask = proxy.ask("POST", "/a").field("Transfer-Encoding", "chunked").field("Trailer", "X-Sum");
+    let mut upload = ask.begin();
+    upload.say("5\r\nhello\r\n0\r\nX-Sum: abc\r\n\r\n");
+    assert_eq!(upload.finish().text(), "thanks");
+    let (content, trailers, end) = origin.last().wait_for_end();
+    assert_eq!(
+        (content.as_slice(), trailers.all("X-Sum"), end),
+        (&b"hello"[..], vec!["abc".to_owned()], Ok(()))
+    );
+    assert!(!origin.last().fields.has("X-Sum"));
+}
+
+#[test]
+fn repeated_fields_keep_their_order_and_every_byte_passes() {
+    let origin = Origin::start();
+    let answer = ok("x")
+        .cache("max-age=60")
+        .field("X-List", "1")
+        .field("X-Odd", b"\xff\xfe caf\xe9")
+        .field("X-List", "2, 3");
+    origin.on("/a").respond(answer.field("WWW-Authenticate", "Basic").field("WWW-Authenticate", "Bearer"));
+    let proxy = Proxy::before(&origin);
+    let ask = proxy
+        .asks("/a")
+        .field("X-List", "b")
+        .field("X-Odd", b"\x80\xff")
+        .field("X-List", "a")
+        .field("X-Empty", "");
+    for answered in [proxy.send(&ask), proxy.get("/a")] {
+        assert_eq!(answered.fields.all("X-List"), ["1", "2, 3"]);
+        assert_eq!(answered.fields.bytes("X-Odd"), [b"\xff\xfe caf\xe9"]);
+        assert_eq!(answered.fields.all("WWW-Authenticate"), ["Basic", "Bearer"]);
+    }
+    let seen = origin.last();
+    assert_eq!(seen.fields.all("X-List"), ["b", "a"]);
+    assert_eq!(seen.fields.bytes("X-Odd"), [b"\x80\xff"]);
+    assert_eq!(seen.fields.all("X-Empty"), [""]);
+}
+
+#[test]
+fn the_target_passes_as_it_was_sent() {
+    let origin = Origin::start();
+    let proxy = Proxy::before(&origin);
+    for target in ["/%7Ea/%2e%2E/b?x=%20&&y", "/a/../b", "//double", "/a;p=1/'()!*", "/?", "/a?b?c", "/%e9"] {
+        origin.on(target).respond(ok("x"));
+        assert_eq!(proxy.get(target).status, 200, "{target}");
+        assert_eq!(origin.last().target, target);
+    }
+    origin.on("/in/full?x=1").respond(ok("x"));
+    proxy.get("http://example.com/in/full?x=1");
+    assert_eq!(origin.last().target, "/in/full?x=1");
+    assert_eq!(origin.last().fields.all("Host"), ["example.com"]);
+}
+
+#[test]
+fn the_upstreams_host_may_be_configured() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    let plain = Proxy::before(&origin);
+    plain.send(&plain.asks("/a").host("shop.example:8000"));
+    assert_eq!(origin.last().fields.all("Host"), ["shop.example:8000"]);
+    let renamed = Proxy::with(&origin).upstream("host = \"internal\"").start();
+    renamed.get("/a");
+    let seen = origin.last();
+    assert_eq!(
+        (seen.fields.all("Host"), seen.fields.all("X-Forwarded-Host")),
+        (vec!["internal".into()], vec!["example.com".into()])
+    );
+}
+
+#[test]
+fn connections_to_the_origin_are_used_again() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    origin.on("/last").respond(ok("x").field("Connection", "close"));
+    let proxy = Proxy::before(&origin);
+    for target in ["/a", "/a", "/last", "/a"] {
+        assert_eq!(proxy.asks(target).send().status, 200);
+    }
+    let on: Vec<usize> = origin.requests().iter().map(|seen| seen.connection).collect();
+    assert_eq!(on, [0, 0, 0, 1]);
+}
+
+#[test]
+fn a_connection_that_the_origin_closed_meanwhile_is_no_reason_to_fail() {
+    let origin = Origin::start();
+    // Says that the connection stays open, and closes it.
+    let closing = || raw("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").then_closes();
+    origin.on("/a").respond(closing());
+    let proxy = Proxy::before(&origin);
+    for _ in 0..20 {
+        assert_eq!(proxy.asks("/a").send().status, 200);
+    }
+}
+
+#[test]
+fn connections_of_clients_are_used_again() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x").cache("max-age=60"));
+    origin.on("/b").respond(ok("y"));
+    let proxy = Proxy::before(&origin);
+    let mut connection = proxy.connect();
+    for (method, target, content) in
+        [("GET", "/a", "x"), ("HEAD", "/a", ""), ("GET", "/b", "y"), ("GET", "/a", "x")]
+    {
+        let (answered, kept) = proxy.ask(method, target).begin_on(connection).finish_and_keep();
+        assert_eq!((answered.status, answered.text().as_str()), (200, content));
+        connection = kept;
+    }
+    let closing = proxy.asks("/a").field("Connection", "close").begin_on(connection);
+    let (answered, connection) = closing.finish_and_keep();
+    assert_eq!(answered.fields.list("Connection"), ["close"]);
+    assert!(connection.is_closed());
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_chunks() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    gate.open();
+    origin.on("/a").respond(pieces("one,", [(&gate, "two")]).cache("max-age=60"));
+    let proxy = Proxy::before(&origin);
+    for _ in 0..2 {
+        let mut connection = proxy.client().connect();
+        connection.say("GET /a HTTP/1.0\r\nHost: example.com\r\n\r\n");
+        let (answered, connection) = connection.expect("GET").finish_and_keep();
+        assert_eq!(answered.text(), "one,two");
+        assert!(!answered.fields.has("Transfer-Encoding"), "{answered:?}");
+        assert!(connection.is_closed());
+        proxy.settle();
+    }
+    assert_eq!(origin.count("/a"), 1);
+}
+
+#[test]
+fn an_origin_of_http_1_0_is_understood() {
+    let origin = Origin::start();
+    let old = raw("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nCache-Control: max-age=60\r\n\r\nhello")
+        .then_closes();
+    origin.on("/a").respond(old);
+    let proxy = Proxy::before(&origin);
+    assert_eq!(proxy.get("/a").text(), "hello");
+    let hit = proxy.get("/a");
+    assert_hit(&hit);
+    assert_eq!(hit.text(), "hello");
+}
+
+#[test]
+fn an_origin_that_takes_too_long_is_given_up() {
+    let origin = Origin::start();
+    origin.on("/silent").respond(ok("").but_only(Act::AwaitHangUp));
+    origin.on("/stuck").respond(ok("some").chunked().then_hangs());
+    let upstream = "first_byte_timeout = \"150ms\"\nbetween_bytes_timeout = \"150ms\"";
+    let proxy = Proxy::with(&origin).upstream(upstream).start();
+    for method in ["GET", "POST"] {
+        assert_problem(&proxy.ask(method, "/silent").send(), 504);
+        origin.last().wait_for_hang_up();
+        let stuck = proxy.ask(method, "/stuck").send();
+        assert_eq!((stuck.status, stuck.content.as_slice()), (200, &b"some"[..]));
+        assert!(stuck.end.is_err(), "it looks whole: {stuck:?}");
+        origin.last().wait_for_hang_up();
+    }
+}
+
+#[test]
+fn an_origin_that_is_not_there_is_a_bad_gateway() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Setup::before(nobody).start();
+    for method in ["GET", "POST"] {
+        let refused = proxy.ask(method, "/a").send();
+        assert_problem(&refused, 502);
+        assert_eq!(ours(&refused).forward_status, None);
+    }
+    let head = proxy.ask("HEAD", "/a").send();
+    assert_eq!((head.status, head.text().as_str()), (502, ""));
+}
+
+#[test]
+fn an_origin_without_a_free_connection_is_busy() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin.on("/held").respond(ok("x").held_by(&gate));
+    origin.on("/a").respond(ok("x"));
+    let upstream = "max_connections = 1\nconnect_timeout = \"100ms\"";
+    let proxy = Proxy::with(&origin).upstream(upstream).start();
+    let held = proxy.asks("/held").begin();
+    origin.wait_for(1);
+    assert_problem(&proxy.asks("/a").send(), 503);
+    gate.open();
+    assert_eq!(held.finish().status, 200);
+    assert_eq!(proxy.asks("/a").send().status, 200, "the connection is free again");
+}
+
+#[test]
+fn a_request_that_was_here_before_is_refused() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    let proxy = Proxy::with(&origin).server("instance = \"here-1\"").start();
+    assert_problem(&proxy.send(&proxy.asks("/a").field("CDN-Loop", "other, here-1")), 508);
+    assert_problem(
+        &proxy.send(&proxy.asks("/a").field("CDN-Loop", "other").field("CDN-Loop", "here-1; x=1")),
+        508,
+    );
+    assert_eq!(origin.count("/a"), 0);
+    assert_eq!(proxy.send(&proxy.asks("/a").field("CDN-Loop", "other, here-10")).status, 200);
+    assert_eq!(origin.last().fields.list("CDN-Loop"), ["other", "here-10", "here-1"]);
+}
+
+#[test]
+fn a_loop_ends_at_its_second_turn() {
+    let here = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Setup::before(here).listen(here).start();
+    for method in ["GET", "POST"] {
+        assert_eq!(proxy.ask(method, "/a").send().status, 508);
+    }
+}
+
+#[test]
+fn a_date_is_added_to_what_passes_without_one() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("x"));
+    let proxy = Proxy::before(&origin);
+    let passed = proxy.send(&proxy.ask("POST", "/a").content("x"));
+    assert_eq!(passed.field("Date"), Some(proxy.date(0)));
+    assert_not_stored(&passed);
+}
+
+#[test]
+fn connect_is_no_way_through() {
+    let origin = Origin::start();
+    let proxy = Proxy::before(&origin);
+    let target = origin.addr().to_string();
+    let refused = proxy.ask("CONNECT", &target).host(&target).send();
+    assert!((400..600).contains(&refused.status), "{refused:?}");
+    assert!(origin.requests().is_empty());
+}
