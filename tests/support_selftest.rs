@@ -1,5 +1,7 @@
 //! The instruments are tested before they are believed: origin and client face to face, no proxy between.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by them
+
 #[allow(dead_code, unused_imports, unreachable_pub)] // The behaviour tests use all of it.
 mod support;
 
