@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by them
 
-#[allow(dead_code, unused_imports, unreachable_pub)] // The behaviour tests use all of it.
 mod support;
 
 use support::*;
