@@ -1,5 +1,6 @@
 //! The instruments are tested before they are believed: origin and client face to face, no proxy between.
 
+#![allow(unreachable_pub)] // shared with other tests
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by them
 
 mod support;
