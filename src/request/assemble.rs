@@ -329,7 +329,7 @@ fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<
 /// Joins two parts of one representation: the same strong validator, and no gap between them. The head is that
 /// of `new`; the content is as old as the older of the two.
 pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entry>> {
-    if !new.validators.is_strong() || new.validators.etag != old.validators.etag {
+    if !new.validators.is_same_content(&old.validators) {
         return None;
     }
     let (

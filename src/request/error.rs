@@ -12,6 +12,7 @@ pub(crate) const CACHE_OFF: &str = "cache-off-for-route";
 pub(crate) const REQUEST_CONTENT: &str = "request-content";
 pub(crate) const REQUEST_NO_STORE: &str = "client-no-store";
 pub(crate) const HEAD_MISS: &str = "head-miss";
+pub(crate) const PRECONDITION: &str = "precondition";
 pub(crate) const HIT_FOR_MISS: &str = "hit-for-miss";
 pub(crate) const ONLY_IF_CACHED: &str = "only-if-cached";
 pub(crate) const LOOP: &str = "loop-detected";
@@ -38,6 +39,7 @@ pub const fn reasons() -> &'static [&'static str] {
         REQUEST_CONTENT,
         REQUEST_NO_STORE,
         HEAD_MISS,
+        PRECONDITION,
         HIT_FOR_MISS,
         ONLY_IF_CACHED,
         LOOP,

@@ -6,7 +6,7 @@ use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::policy::validation::make_conditional;
+use crate::policy::validation::{make_conditional, offer_tags};
 use crate::policy::vary::Variant;
 use crate::policy::{EntityTag, reuse};
 use crate::request::answer::Answer;
@@ -277,8 +277,10 @@ struct Job {
     upstream: usize,
     /// The fields that go to the origin, without conditions.
     fields: HeaderMap,
-    /// Stored responses whose validators are listed; the one that the request selects first.
+    /// Stored responses whose validators are listed. INVARIANT: if `selects`, the first is the one that the request
+    /// selects; a date of any other would be no condition on what it asks for.
     stale: Vec<Arc<Entry>>,
+    selects: bool,
     /// The stored part that is being completed.
     part: Option<Live>,
     obligation: Obligation,
@@ -324,7 +326,19 @@ impl Job {
         };
         let worker = worker.clone();
         let upstream = request.upstream;
-        Self { worker, asked, upstream, fields, stale, part, obligation, hints: None, hand_over: None }
+        let selects = found.whole.is_some();
+        Self {
+            worker,
+            asked,
+            upstream,
+            fields,
+            stale,
+            selects,
+            part,
+            obligation,
+            hints: None,
+            hand_over: None,
+        }
     }
 
     async fn fly(mut self) {
@@ -360,11 +374,19 @@ impl Job {
         self.unavailable(engine, Failure::BadResponse);
     }
 
+    fn selected(&self) -> Option<&Arc<Entry>> {
+        self.stale.first().filter(|_| self.selects)
+    }
+
     /// The request for the origin: conditional if something stale is stored, for the rest if a part is.
     fn request(&self) -> http::Request<RequestBody> {
         let mut fields = self.fields.clone();
         let validators: Vec<_> = self.stale.iter().map(|entry| &entry.validators).collect();
-        make_conditional(&mut fields, &validators);
+        if self.selects {
+            make_conditional(&mut fields, &validators);
+        } else {
+            offer_tags(&mut fields, &validators);
+        }
         if let Some(part) = &self.part
             && let Some(range) = part.entry.extent.missing()
             && let Some(etag) = part.entry.validators.etag.as_ref().and_then(EntityTag::to_value)
@@ -396,7 +418,7 @@ impl Job {
             self.hold_off(engine);
         }
         let now = receipt.at;
-        let grant = self.stale.first().is_some_and(|entry| {
+        let grant = self.selected().is_some_and(|entry| {
             failed
                 && entry.terms.remaining(now.since(entry.received)).is_err()
                 && !entry.terms.stale_if_error.is_zero()
@@ -429,7 +451,7 @@ impl Job {
     }
 
     fn hold_off(&self, engine: &Engine) {
-        if let Some(entry) = self.stale.first() {
+        if let Some(entry) = self.selected() {
             entry.hold_off(engine.clock.moment() + engine.config.cache.retry_after_error);
         }
     }

@@ -58,7 +58,7 @@ pub enum Committed {
 pub struct Figures {
     /// Charged, in bytes: stored, in flight, or still being sent.
     pub bytes: u64,
-    /// Resources.
+    /// Stored responses.
     pub entries: u64,
     /// The ceiling, in bytes.
     pub limit: u64,
@@ -75,26 +75,31 @@ pub struct Store {
     keep: Duration,
     max_variants: usize,
     evictions: Arc<AtomicU64>,
+    /// Stored responses, over all resources. INVARIANT: those of a resource are added before it is put, and taken off
+    /// when moka lets go of it, which it tells exactly once for each; so it is never below zero.
+    entries: Arc<AtomicU64>,
 }
 
 impl Store {
     /// An empty store within `budget`.
     pub fn new(config: &config::Cache, budget: Arc<Budget>, clock: Clock) -> Arc<Self> {
         let evictions = Arc::new(AtomicU64::new(0));
-        let counter = evictions.clone();
+        let entries = Arc::new(AtomicU64::new(0));
+        let (evicted, gone) = (evictions.clone(), entries.clone());
         let cache = Cache::builder()
             .max_capacity(budget.limit() / 100 * SHARE / UNIT)
             .weigher(|_: &CacheKey, resource: &Arc<Resource>| resource.weight)
             .expire_after(Usefulness)
             // It runs on whatever thread moka is at work on, so it must not do more than this.
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, resource: Arc<Resource>, cause| {
+                gone.fetch_sub(resource.variants.len() as u64, Ordering::Relaxed);
                 if cause == RemovalCause::Size {
-                    counter.fetch_add(1, Ordering::Relaxed);
+                    evicted.fetch_add(1, Ordering::Relaxed);
                 }
             })
             .build_with_hasher(KeyHash::default());
         let (keep, max_variants) = (config.keep, config.max_variants.max(1));
-        Arc::new(Self { cache, budget, clock, keep, max_variants, evictions })
+        Arc::new(Self { cache, budget, clock, keep, max_variants, evictions, entries })
     }
 
     /// What is stored under a key. Takes no lock.
@@ -114,7 +119,7 @@ impl Store {
                 return Op::Nop;
             };
             match self.resource(url, variants) {
-                Some(resource) => Op::Put(resource),
+                Some(resource) => self.put(resource),
                 None => {
                     committed = Committed::NoRoom;
                     Op::Nop
@@ -133,7 +138,7 @@ impl Store {
             match self.resource(&resource.url, variants) {
                 Some(resource) => {
                     replaced = true;
-                    Op::Put(resource)
+                    self.put(resource)
                 }
                 None => Op::Nop,
             }
@@ -149,7 +154,7 @@ impl Store {
                 return Op::Remove;
             }
             // Without memory for a smaller list the whole list goes: what is to be removed must.
-            self.resource(&resource.url, others).map_or(Op::Remove, Op::Put)
+            self.resource(&resource.url, others).map_or(Op::Remove, |resource| self.put(resource))
         });
     }
 
@@ -157,7 +162,7 @@ impl Store {
     pub fn figures(&self) -> Figures {
         Figures {
             bytes: self.budget.used(),
-            entries: self.cache.entry_count(),
+            entries: self.entries.load(Ordering::Relaxed),
             limit: self.budget.limit(),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
@@ -203,6 +208,11 @@ impl Store {
                 stored.variants.iter().filter(|candidate| !Arc::ptr_eq(candidate, entry)).cloned();
             change(&stored, &mut others)
         });
+    }
+
+    fn put(&self, resource: Arc<Resource>) -> Op<Arc<Resource>> {
+        self.entries.fetch_add(resource.variants.len() as u64, Ordering::Relaxed);
+        Op::Put(resource)
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.

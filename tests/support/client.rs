@@ -18,6 +18,11 @@ impl Client {
         Self { addr }
     }
 
+    /// The server's address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// GET, and the whole answer.
     pub fn get(&self, target: &str) -> Answered {
         self.ask("GET", target).send()
@@ -143,7 +148,7 @@ impl Connection {
     }
 
     /// Whether the server closes the connection, without another byte.
-    pub fn is_closed(mut self) -> bool {
+    pub fn closes(mut self) -> bool {
         self.0.is_over()
     }
 

@@ -205,6 +205,7 @@ fn a_304_replaces_only_what_is_still_there() {
     let new = Arc::new(Entry::new(old.parts()));
     assert!(house.store.replace(&key(0), &old, new.clone()));
     assert!(house.holds(&[&new, &other]));
+    assert_eq!(house.store.figures().entries, 2);
     let late = Arc::new(Entry::new(old.parts()));
     assert!(!house.store.replace(&key(0), &old, late));
     assert!(!house.store.replace(&key(1), &new, new.clone()));
