@@ -2,6 +2,7 @@
 //! program uses, and the growth of the resident set is held against the budget.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::sync::Arc;
 use std::time::Duration;
