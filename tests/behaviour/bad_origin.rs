@@ -107,6 +107,28 @@ fn malformed_chunks_are_cut_and_not_stored() {
 }
 
 #[test]
+fn content_that_never_comes_is_not_asked_for_for_ever() {
+    let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+    for rest in [
+        "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5;a\rb\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "Content-Length: 5\r\n\r\n",
+        "Content-Length: 5\r\n\r\nhell",
+    ] {
+        let origin = Origin::start();
+        origin.on("/a").respond(raw(format!("{head}{rest}")).then_closes());
+        let proxy = Proxy::before(&origin);
+        let waiters: Vec<Exchange> = (0..3).map(|_| proxy.asks("/a").begin()).collect();
+        for waiter in waiters {
+            assert_visibly_cut(waiter.try_finish(), "hell");
+        }
+        // Each may have been asked for once more, by itself.
+        assert!(origin.count("/a") <= 6, "asked {} times: {rest:?}", origin.count("/a"));
+    }
+}
+
+#[test]
 fn what_is_no_http_is_a_bad_gateway() {
     let huge_field = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 1\r\n\r\nx", "y".repeat(2 << 20));
     let many_fields = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 1\r\n\r\nx", "X: y\r\n".repeat(20_000));
