@@ -252,6 +252,42 @@ fn pipelined_requests_are_answered_in_order_and_nothing_follows_a_bad_one() {
     assert_eq!(origin.count("/c"), 0);
 }
 
+/// Whatever is answered without reading a request's content, that content must not be taken for the next request.
+#[test]
+fn content_of_a_refused_request_is_not_the_next_request() {
+    let origin = Origin::start();
+    origin.on("/stored").respond(ok("x").cache("max-age=60").field("ETag", "\"1\""));
+    origin.on("POST /eager").respond(answer(403, "no").at_once());
+    origin.on("/smuggled").respond(ok("smuggled"));
+    let proxy = Proxy::with(&origin).server("instance = \"here\"\nmax_target = \"1KiB\"").start();
+    proxy.get("/stored");
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n";
+    let long = format!("/{}", "a".repeat(1100));
+    for (method, target, fields) in [
+        ("POST", "/a", "CDN-Loop: here\r\nHost: example.com\r\n"),
+        ("POST", "/a", "Host: a b\r\n"),
+        ("POST", "/a", ""),
+        ("POST", &long, "Host: example.com\r\n"),
+        ("OPTIONS", "/a", "Host: example.com\r\nMax-Forwards: 0\r\n"),
+        ("TRACE", "/a", "Host: example.com\r\nMax-Forwards: 0\r\n"),
+        ("CONNECT", "example.com:80", "Host: example.com:80\r\n"),
+        ("POST", "/eager", "Host: example.com\r\n"),
+    ] {
+        let mut connection = proxy.client().connect();
+        let length = smuggled.len();
+        connection
+            .say(format!("{method} {target} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{smuggled}"));
+        let (answered, connection) = connection.expect(method).finish_and_keep();
+        assert!(
+            [400, 403, 414, 501, 508].contains(&answered.status) || target == "/a",
+            "{method} {fields:?}: {answered:?}"
+        );
+        connection.half_close();
+        assert!(connection.is_closed(), "{method} {fields:?}: more than one answer");
+    }
+    assert_eq!(origin.count("/smuggled"), 0);
+}
+
 #[test]
 fn a_reader_that_takes_nothing_is_cut() {
     let origin = Origin::start();

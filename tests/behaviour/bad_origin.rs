@@ -246,6 +246,45 @@ fn early_hints_reach_the_client_and_are_never_stored() {
 }
 
 #[test]
+fn early_hints_of_a_refresh_in_the_background_reach_nobody() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let answer = |text: &str| ok(text).cache("max-age=10, stale-while-revalidate=60");
+    let new = answer("new").held_by(&gate).after(early_hints("</a.css>"));
+    origin.on("/a").respond(answer("old")).then(new);
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.advance(15);
+    let (stale, connection) = proxy.asks("/a").begin_on(proxy.connect()).finish_and_keep();
+    assert_eq!(stale.text(), "old");
+    origin.wait_for(2);
+    gate.open();
+    proxy.settle();
+    let (next, _) = proxy.asks("/a").begin_on(connection).finish_and_keep();
+    assert!(stale.interim.is_empty() && next.interim.is_empty(), "{stale:?}, {next:?}");
+}
+
+#[test]
+fn early_hints_reach_the_one_who_asked_and_nobody_who_waits() {
+    let origin = Origin::start();
+    let (hints, gate) = (Gate::closed(), Gate::closed());
+    let answer =
+        ok("hello").cache("max-age=60").held_by(&hints).after(early_hints("</a.css>")).held_by(&gate);
+    origin.on("/a").respond(answer);
+    let proxy = Proxy::before(&origin);
+    let mut leader = proxy.asks("/a").begin_on(proxy.connect());
+    proxy.settle();
+    let follower = proxy.asks("/a").begin_on(proxy.connect());
+    proxy.settle();
+    hints.open();
+    leader.next_interim();
+    gate.open();
+    assert_eq!(leader.finish().interim.len(), 1);
+    let followed = follower.finish();
+    assert_eq!((followed.text().as_str(), followed.fields.has("Link")), ("hello", false));
+}
+
+#[test]
 fn early_hints_do_not_confuse_an_old_client() {
     let origin = Origin::start();
     origin.on("/a").respond(ok("hello").after(early_hints("</a.css>")));

@@ -202,6 +202,39 @@ fn cookies_that_an_answer_sets_reach_one_client_only() {
 }
 
 #[test]
+fn a_private_field_reaches_one_client_only() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let answer = ok("x").cache("max-age=60, private=\"X-Mine\"").field("X-Mine", "secret");
+    origin.on("/a").respond(answer.held_by(&gate));
+    let proxy = Proxy::before(&origin);
+    let waiters = begin(&proxy, 4, &proxy.asks("/a"));
+    let head = begin(&proxy, 1, &proxy.ask("HEAD", "/a"));
+    gate.open();
+    let answers: Vec<Answered> = finish(waiters).into_iter().chain(finish(head)).collect();
+    let told = answers.iter().filter(|answered| answered.fields.has("X-Mine")).count();
+    assert!(told <= 1, "{told} clients were told the secret of one");
+}
+
+#[test]
+fn a_write_ends_the_memory_of_what_could_not_be_shared() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin
+        .on("GET /a")
+        .respond(ok("mine").cache("no-store"))
+        .then(ok("ours").cache("max-age=60").held_by(&gate));
+    origin.on("PUT /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.send(&proxy.ask("PUT", "/a").content("x"));
+    let waiters = begin(&proxy, 3, &proxy.asks("/a"));
+    assert_eq!(origin.count("/a"), 3, "one of the three, after a GET and a PUT");
+    gate.open();
+    assert_eq!(texts(&finish(waiters)), ["ours"; 3]);
+}
+
+#[test]
 fn a_server_error_leaves_no_memory() {
     let origin = Origin::start();
     let gate = Gate::closed();

@@ -344,6 +344,26 @@ fn a_hit_repeats_every_field_line_and_every_byte() {
 }
 
 #[test]
+fn fields_that_are_private_or_to_be_validated_are_not_stored() {
+    let origin = Origin::start();
+    for (target, directives) in [
+        ("/private", "max-age=60, private=\"X-Mine\""),
+        ("/no-cache", "max-age=60, no-cache=\"x-mine, X-Other\""),
+        ("/cookie", "public, max-age=60, no-cache=\"Set-Cookie, X-Mine\""),
+    ] {
+        let answer = ok("x").cache(directives).field("X-Mine", "1").field("X-Kept", "1");
+        origin.on(target).respond(answer);
+    }
+    let proxy = Proxy::before(&origin);
+    for target in ["/private", "/no-cache", "/cookie"] {
+        assert!(proxy.get(target).fields.has("X-Mine"), "{target}: it is for the one who asked");
+        let hit = proxy.get(target);
+        assert_hit(&hit);
+        assert_eq!((hit.fields.has("X-Mine"), hit.fields.has("X-Kept")), (false, true), "{target}");
+    }
+}
+
+#[test]
 fn large_content_comes_out_as_it_went_in() {
     let origin = Origin::start();
     let content: Vec<u8> = (0..1_500_000_u32).flat_map(|n| [(n >> 8) as u8 ^ n as u8]).collect();

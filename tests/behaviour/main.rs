@@ -20,5 +20,6 @@ mod proxy;
 mod ranges;
 mod seeing;
 mod starting;
+mod tls;
 mod validation;
 mod vary;
