@@ -42,6 +42,6 @@ COPY deploy/container.toml /etc/larder/config.toml
 # A number and no name: an orchestrator can see that it is not root.
 USER 65532:65532
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["larder", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["larder", "healthcheck", "--config", "/etc/larder/config.toml"]
 ENTRYPOINT ["larder"]
 CMD ["serve", "--config", "/etc/larder/config.toml"]

@@ -1,75 +1,182 @@
-//! The cache key: computed from exactly what is sent upstream.
+//! What is sent upstream, as a fixed-size key.
+//!
+//! Two requests share a key exactly if the origin would see the same method, scheme, authority and target. HEAD is
+//! keyed as GET (RFC 9111 §4: a stored GET answers a HEAD), and no other method is ever stored, so the method adds
+//! nothing but a domain separator. What `Vary` selects is not part of the key: it chooses among the variants under it.
 
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use sha2::{Digest, Sha256};
 
-/// Names a resource: method (HEAD keys as GET), scheme, authority and target, bytes as sent. Vary is told apart
-/// below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The SHA-256 of what is sent upstream: the primary cache key of RFC 9111 §2.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
-    /// The key of an effective request URI. Parts are length-prefixed, so that no two URIs run together.
+    /// The key of a GET (or HEAD) for `target` (path and query, bytes as sent) on `authority` (lower case, default
+    /// port dropped) over `scheme`.
     pub fn of(scheme: &str, authority: &str, target: &str) -> Self {
         let mut digest = Sha256::new();
+        // Each part is preceded by its length, so that no two requests run together into the same bytes.
         for part in ["GET", scheme, authority, target] {
-            digest.update((part.len() as u64).to_le_bytes());
+            digest.update((part.len() as u64).to_be_bytes());
             digest.update(part.as_bytes());
         }
         Self(digest.finalize().into())
     }
 
+    /// The digest itself.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// One of `shards`, evenly.
     pub fn shard(&self, shards: usize) -> usize {
-        // Other bytes than those that `Hash` feeds, so that maps inside a shard still spread.
-        let bytes = u32::from_le_bytes([self.0[8], self.0[9], self.0[10], self.0[11]]);
-        bytes as usize % shards.max(1)
+        // Other bytes than those that `Hash` feeds, so that the maps inside the shards still spread.
+        let [.., a, b, c, d] = self.0;
+        u32::from_be_bytes([a, b, c, d]) as usize % shards.max(1)
+    }
+
+    fn prefix(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
 impl Hash for CacheKey {
-    /// A digest is as good as random: eight bytes of it are a hash.
+    /// A digest is evenly spread already: eight bytes of it say as much to a table as all of it.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        state.write_u64(self.prefix());
     }
 }
 
-/// Passes the eight bytes of a [`CacheKey`] through.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyHasher(u64);
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CacheKey({self})")
+    }
+}
 
-/// For maps keyed by [`CacheKey`].
-pub type KeyHash = BuildHasherDefault<KeyHasher>;
+impl fmt::Display for CacheKey {
+    /// All 64 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// For maps keyed by [`CacheKey`]: one multiplication instead of SipHash.
+///
+/// The digest has no secret, so a client could search for targets whose digests fall into the same bucket. The two
+/// random words make the buckets unpredictable again; only keys that agree in all eight bytes still collide.
+#[derive(Clone, Debug)]
+pub struct KeyHash {
+    mask: u64,
+    factor: u64,
+}
+
+impl Default for KeyHash {
+    fn default() -> Self {
+        let random = RandomState::new();
+        // An odd factor loses nothing of what it multiplies.
+        Self { mask: random.hash_one(0_u8), factor: random.hash_one(1_u8) | 1 }
+    }
+}
+
+impl BuildHasher for KeyHash {
+    type Hasher = KeyHasher;
+
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher { mask: self.mask, factor: self.factor, hash: 0 }
+    }
+}
+
+/// What [`KeyHash`] builds.
+#[derive(Clone, Debug)]
+pub struct KeyHasher {
+    mask: u64,
+    factor: u64,
+    hash: u64,
+}
 
 impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        for piece in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(piece) {
+                *to = *from;
+            }
+            self.write_u64(u64::from_le_bytes(word));
         }
     }
 
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
+    fn write_u64(&mut self, word: u64) {
+        let product = u128::from(self.hash ^ word ^ self.mask) * u128::from(self.factor);
+        self.hash = (product as u64) ^ ((product >> 64) as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::{HashMap, HashSet};
+
+    #[test]
+    fn every_part_tells_keys_apart() {
+        let keys = [
+            CacheKey::of("http", "example.com", "/a"),
+            CacheKey::of("https", "example.com", "/a"),
+            CacheKey::of("http", "example.com:8080", "/a"),
+            CacheKey::of("http", "example.com", "/a?"),
+            CacheKey::of("http", "example.com", "/A"),
+        ];
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+        assert_eq!(keys[0], CacheKey::of("http", "example.com", "/a"));
+    }
 
     #[test]
     fn parts_do_not_run_together() {
-        let key = CacheKey::of("http", "a.example", "/b");
-        assert_eq!(key, CacheKey::of("http", "a.example", "/b"));
-        for other in [("https", "a.example", "/b"), ("http", "a.example/", "b"), ("http", "a.example", "/B")]
-        {
-            assert_ne!(key, CacheKey::of(other.0, other.1, other.2));
+        assert_ne!(CacheKey::of("http", "a", "b/c"), CacheKey::of("http", "ab", "/c"));
+        assert_ne!(CacheKey::of("http", "", "sa"), CacheKey::of("https", "", "a"));
+    }
+
+    #[test]
+    fn the_digest_is_the_documented_one() {
+        // Computed independently: printf '\0\0\0\0\0\0\0\3GET\0\0\0\0\0\0\0\4http...' | sha256sum
+        let key = CacheKey::of("http", "example.com", "/");
+        assert_eq!(key.to_string(), "487fb23f9e4c9db7396b598d604e3f804d4c5aec7a480a725348793a385e3a14");
+    }
+
+    #[test]
+    fn hashes_of_keys_spread() {
+        let build = KeyHash::default();
+        let key = |i: u32| CacheKey::of("http", "h", &format!("/{i}"));
+        let buckets: HashSet<u64> = (0..1024).map(|i| build.hash_one(key(i)) & 0xfff).collect();
+        // 1,024 balls into 4,096 bins leave about 906 bins hit.
+        assert!(buckets.len() > 800, "{} of 4096 buckets hit", buckets.len());
+    }
+
+    #[test]
+    fn shards_are_taken_evenly_and_within_bounds() {
+        let mut taken = [0; 7];
+        for i in 0..700 {
+            taken[CacheKey::of("http", "h", &format!("/{i}")).shard(7)] += 1;
         }
+        assert!(taken.iter().all(|count| (60..140).contains(count)), "{taken:?}");
+        assert_eq!(CacheKey::of("http", "h", "/").shard(0), 0);
+    }
+
+    #[test]
+    fn a_map_finds_what_was_put_in() {
+        let mut map = HashMap::with_hasher(KeyHash::default());
+        for i in 0..100 {
+            map.insert(CacheKey::of("http", "h", &format!("/{i}")), i);
+        }
+        assert_eq!(map.get(&CacheKey::of("http", "h", "/42")), Some(&42));
+        assert_eq!(map.get(&CacheKey::of("http", "h", "/142")), None);
     }
 }

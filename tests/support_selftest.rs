@@ -1,6 +1,8 @@
 //! The instruments are tested before they are believed: origin and client face to face, no proxy between.
 
-#[allow(dead_code, unused_imports, unreachable_pub)] // The behaviour tests use all of it.
+#![allow(unreachable_pub)] // shared with other tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by them
+
 mod support;
 
 use support::*;

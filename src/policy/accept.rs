@@ -1,10 +1,13 @@
 //! Normal forms of `Accept-Language` and `Accept-Encoding` (RFC 9110 §12.5).
 
+use std::borrow::Cow;
+
 use super::syntax;
 
 /// A language or a coding with its weight.
-struct Choice {
-    name: Vec<u8>,
+struct Choice<'a> {
+    /// In lower case.
+    name: Cow<'a, [u8]>,
     /// In thousandths.
     weight: u16,
 }
@@ -19,27 +22,29 @@ pub(super) fn normal_languages(value: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn normal_encodings(value: &[u8]) -> Option<Vec<u8>> {
     let mut choices = choices(value)?;
     for choice in &mut choices {
-        if matches!(choice.name.as_slice(), b"x-gzip" | b"x-compress") {
-            choice.name.drain(..2);
+        match &*choice.name {
+            b"x-gzip" => choice.name = Cow::Borrowed(b"gzip"),
+            b"x-compress" => choice.name = Cow::Borrowed(b"compress"),
+            _ => {}
         }
     }
     Some(render(choices))
 }
 
 /// The one language that is preferred to all others, in lower case. `None` if there are several, or none.
-pub(super) fn favourite(value: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn favourite(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut choices = choices(value)?;
     choices.sort_by_key(|choice| std::cmp::Reverse(choice.weight));
     let runner_up = choices.get(1).map_or(0, |choice| choice.weight);
     let first = choices.into_iter().next()?;
-    (first.weight > runner_up && first.name != b"*").then_some(first.name)
+    (first.weight > runner_up && *first.name != *b"*").then_some(first.name)
 }
 
-fn choices(value: &[u8]) -> Option<Vec<Choice>> {
+fn choices(value: &[u8]) -> Option<Vec<Choice<'_>>> {
     syntax::plain_members(value).map(choice).collect()
 }
 
-fn choice(member: &[u8]) -> Option<Choice> {
+fn choice(member: &[u8]) -> Option<Choice<'_>> {
     let mut parts = member.split(|&byte| byte == b';').map(syntax::trim);
     let name = parts.next()?;
     let weight = match parts.next() {
@@ -49,7 +54,15 @@ fn choice(member: &[u8]) -> Option<Choice> {
     };
     let is_whole =
         parts.next().is_none() && !name.is_empty() && name.iter().all(|&b| syntax::is_token_byte(b));
-    is_whole.then(|| Choice { name: name.to_ascii_lowercase(), weight })
+    is_whole.then(|| Choice { name: lower_case(name), weight })
+}
+
+fn lower_case(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// A weight: 0 to 1 with up to three decimals (RFC 9110 §12.4.2).
@@ -67,7 +80,7 @@ fn thousandths(weight: &[u8]) -> Option<u16> {
     (value <= 1000).then_some(value)
 }
 
-fn render(mut choices: Vec<Choice>) -> Vec<u8> {
+fn render(mut choices: Vec<Choice<'_>>) -> Vec<u8> {
     choices.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
     let mut value = Vec::new();
     for choice in choices {

@@ -147,26 +147,52 @@ fn list_tags(request: &mut HeaderMap, variants: &[&Validators]) {
 /// first; so has the answer. Empty: none, and the request is to be made again without conditions.
 pub fn selected_by_304(stored: &[&Validators], not_modified: &HeaderMap) -> Vec<usize> {
     let told = Validators::of(not_modified);
-    if let Some(tag) = told.etag.as_ref().filter(|tag| tag.is_strong()) {
-        let same = |validators: &Validators| {
-            validators.etag.as_ref().is_some_and(|stored| stored.matches_strongly(tag))
-        };
-        return (0..stored.len()).filter(|&index| same(stored[index])).collect();
+    match &told.etag {
+        Some(tag) if tag.is_strong() => all_with_strong(tag, stored),
+        Some(tag) => newest_with_weak(tag, stored)
+            .or_else(|| newest_with_date(&told, stored, |validators| validators.etag.is_none()))
+            .into_iter()
+            .collect(),
+        None if told.last_modified.is_some() => {
+            newest_with_date(&told, stored, |_| true).into_iter().collect()
+        }
+        // A 304 that says nothing can only speak for the one response that was asked about. One whose validators
+        // cannot be read does say something.
+        None => {
+            let says_nothing =
+                !not_modified.contains_key(header::ETAG) && !not_modified.contains_key(header::LAST_MODIFIED);
+            if says_nothing && stored.len() == 1 { vec![0] } else { Vec::new() }
+        }
     }
-    if !told.is_empty() {
-        return stored.iter().position(|validators| corresponds(validators, &told)).into_iter().collect();
-    }
-    // A 304 that says nothing can only speak for the one response that was asked about. One whose validator cannot be
-    // read says something else.
-    let says_nothing =
-        !not_modified.contains_key(header::ETAG) && !not_modified.contains_key(header::LAST_MODIFIED);
-    if says_nothing && stored.len() == 1 { vec![0] } else { Vec::new() }
 }
 
-/// Weakly: the tag if both have one, else the date.
-fn corresponds(stored: &Validators, told: &Validators) -> bool {
-    match (&stored.etag, &told.etag) {
-        (Some(stored), Some(told)) => stored.matches_weakly(told),
-        _ => told.last_modified.is_some() && stored.modified_at() == told.modified_at(),
-    }
+fn all_with_strong(tag: &EntityTag, stored: &[&Validators]) -> Vec<usize> {
+    let matches = |etag: &Option<EntityTag>| etag.as_ref().is_some_and(|etag| etag.matches_strongly(tag));
+    (0..stored.len()).filter(|&index| matches(&stored[index].etag)).collect()
+}
+
+/// The very same tag comes before one that differs in weakness: an origin that compresses may send `"a"` with one
+/// variant and `W/"a"` with the other.
+fn newest_with_weak(tag: &EntityTag, stored: &[&Validators]) -> Option<usize> {
+    let newest = |same: fn(&EntityTag, &EntityTag) -> bool| {
+        stored.iter().position(|validators| validators.etag.as_ref().is_some_and(|etag| same(etag, tag)))
+    };
+    newest(EntityTag::eq).or_else(|| newest(EntityTag::matches_weakly))
+}
+
+/// Several variants may well have one date. Where their tags tell them apart, the date does not say which one is
+/// meant.
+fn newest_with_date(
+    told: &Validators,
+    stored: &[&Validators],
+    is_candidate: fn(&Validators) -> bool,
+) -> Option<usize> {
+    let matches = |validators: &Validators| {
+        told.last_modified.is_some()
+            && validators.modified_at() == told.modified_at()
+            && is_candidate(validators)
+    };
+    let mut indices = (0..stored.len()).filter(|&index| matches(stored[index]));
+    let newest = indices.next()?;
+    indices.all(|index| stored[index].etag == stored[newest].etag).then_some(newest)
 }

@@ -46,6 +46,16 @@ impl Asked {
         Target { scheme: self.scheme, authority: &self.authority, path: self.target.as_str() }
     }
 
+    /// What its responses can be purged by.
+    pub(crate) fn subjects<'a>(&'a self, url: &'a str, tags: &'a [&'a str]) -> Subjects<'a> {
+        let authority = self.authority.as_str();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        Subjects { host, url, tags, groups: &[] }
+    }
+
     /// What a purge can name: the authority and the path, whatever the scheme.
     pub(crate) fn url(&self) -> String {
         format!("{}{}", self.authority, self.target.as_str())
@@ -139,6 +149,9 @@ pub(crate) fn share(
         return unshared(parts, content, error::RANGE_ANSWER, true);
     };
     let length = content.size_hint().exact();
+    if length.is_some_and(|length| actual_extent(&extent, asked, length).is_none()) {
+        return unshared(parts, content, error::RANGE_MISMATCH, true);
+    }
     if length.is_some_and(|length| length > engine.config.cache.max_object) {
         return unshared(parts, content, error::DECLARED_TOO_LARGE, false);
     }
@@ -180,10 +193,7 @@ pub(crate) fn share(
 /// The cells by which purges reach a response. `None`: what is known of purges since `sent` was forgotten.
 pub(crate) fn mark(engine: &Engine, asked: &Asked, tags: &[String], sent: Sequence) -> Option<Marks> {
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    let host = asked.authority.rsplit_once(':').map_or(asked.authority.as_str(), |(host, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { asked.authority.as_str() }
-    });
-    engine.log.intern(&Subjects { host, url: &asked.url(), tags: &tags, groups: &[] }, sent)
+    engine.log.intern(&asked.subjects(&asked.url(), &tags), sent)
 }
 
 /// Which bytes of the representation a response holds; `None` if it is not an answer to what was asked.
@@ -241,7 +251,8 @@ fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Arc<Sealed>) {
         engine.telemetry.metrics().not_stored(error::PURGED_MEANWHILE);
         return;
     }
-    let Some(extent) = actual_extent(&share.extent, sealed.len()) else {
+    let Some(extent) = actual_extent(&share.extent, asked, sealed.len()) else {
+        engine.telemetry.metrics().not_stored(error::RANGE_MISMATCH);
         return;
     };
     let Some(head) = pack(engine, share.status, &share.fields, &share.terms) else {
@@ -272,22 +283,19 @@ pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Arc<Entry>) {
     engine.store.commit(asked.key, &asked.url(), joined.unwrap_or(entry));
 }
 
-/// The bytes that a response really brought. Where a 206's framing and its `Content-Range` disagree, the framing
-/// says how many bytes there are: the part holds those (RFC 9111 §3.3), and if it was said to reach the end of the
-/// representation, that is where the end is.
-fn actual_extent(extent: &Extent, came: u64) -> Option<Extent> {
-    match *extent {
-        Extent::Whole => Some(Extent::Whole),
-        Extent::Part { first, last, complete } => {
-            let end = first.checked_add(came.checked_sub(1)?)?;
-            if end >= last {
-                return Some(extent.clone());
-            }
-            let reaches_end = complete == last.checked_add(1);
-            let complete = if reaches_end { Some(end + 1) } else { complete };
-            Some(Extent::Part { first, last: end, complete })
-        }
+/// The bytes that a response really brought. `None`: framing and `Content-Range` disagree, so their place is unclear.
+///
+/// One disagreement is harmless: if the last `n` bytes were asked for, `n` came, and they were said to reach the end,
+/// then they do, and the end is where they end.
+fn actual_extent(extent: &Extent, asked: &Asked, came: u64) -> Option<Extent> {
+    let Extent::Part { first, last, complete } = *extent else { return Some(Extent::Whole) };
+    if came == last - first + 1 {
+        return Some(extent.clone());
     }
+    let end = first.checked_add(came.checked_sub(1)?)?;
+    let suffix = asked.range.as_ref().and_then(|range| range.to_str().ok()?.strip_prefix("bytes=-"));
+    let is_the_end = suffix == Some(came.to_string().as_str()) && complete == last.checked_add(1);
+    is_the_end.then(|| Extent::Part { first, last: end, complete: end.checked_add(1) })
 }
 
 /// The head as it is stored: without the fields that must not be (RFC 9111 §3.1) and without those that are
@@ -321,7 +329,7 @@ fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<
 /// Joins two parts of one representation: the same strong validator, and no gap between them. The head is that
 /// of `new`; the content is as old as the older of the two.
 pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entry>> {
-    if !new.validators.is_strong() || new.validators.etag != old.validators.etag {
+    if !new.validators.is_same_content(&old.validators) {
         return None;
     }
     let (

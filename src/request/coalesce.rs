@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
@@ -50,7 +50,7 @@ pub(crate) enum Verdict {
     /// Not to be shared: everybody goes for himself, at once.
     Released(&'static str),
     /// The origin answered with a server error that is not to be shared.
-    ServerError,
+    ServerError(StatusCode),
     /// No response came.
     Unavailable(Arc<Failure>),
     /// The fetch was given up without any of these.
@@ -63,25 +63,36 @@ const FAILING_ORIGIN_PERMITS: usize = 8;
 /// One fetch that may have waiters.
 pub(crate) struct Flight {
     verdict: watch::Sender<Option<Verdict>>,
+    /// The last purge that was published when the flight was opened: it was sent for after that.
+    begun: Sequence,
     /// The gate of [`Verdict::ServerError`].
     pub(crate) gate: Arc<Semaphore>,
 }
 
 impl Flight {
-    fn new() -> Arc<Self> {
+    fn new(begun: Sequence) -> Arc<Self> {
         let gate = Arc::new(Semaphore::new(FAILING_ORIGIN_PERMITS));
-        Arc::new(Self { verdict: watch::Sender::new(None), gate })
+        Arc::new(Self { verdict: watch::Sender::new(None), begun, gate })
     }
 
-    /// Whether a request that arrived at `arrived` may still join: not if the answer is already known not to be
-    /// for it.
-    fn takes(&self, arrived: Sequence, dead: &dyn Fn(&Share, Sequence) -> bool) -> bool {
+    /// Whether a request may still join: not if the answer is already known not to be for it.
+    fn takes(&self, newcomer: &dyn Newcomer) -> bool {
         match &*self.verdict.borrow() {
-            None => true,
-            Some(Verdict::Shared(share)) => share.body.has_room() && !dead(share, arrived),
+            None => newcomer.may_wait(self.begun),
+            Some(Verdict::Shared(share)) => share.body.has_room() && newcomer.may_read(share),
             Some(_) => false,
         }
     }
+}
+
+/// A request that looks for a flight to join.
+pub(crate) trait Newcomer {
+    /// The last purge that was published when it arrived.
+    fn arrived(&self) -> Sequence;
+    /// Whether no purge since `begun`, but before the request, is known to concern it.
+    fn may_wait(&self, begun: Sequence) -> bool;
+    /// Whether it may have a response that is being received.
+    fn may_read(&self, share: &Share) -> bool;
 }
 
 type Shard = HashMap<FlightId, Arc<Flight>>;
@@ -103,35 +114,25 @@ impl Flights {
     }
 
     /// Joins the flight `id`, or opens it. A flight that does not take the request yields its slot.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        id: FlightId,
-        arrived: Sequence,
-        dead: &dyn Fn(&Share, Sequence) -> bool,
-    ) -> Seat {
+    pub(crate) fn join(self: &Arc<Self>, id: FlightId, newcomer: &dyn Newcomer) -> Seat {
         let mut shard = self.shard(&id).lock();
-        if let Some(flight) = shard.get(&id).filter(|flight| flight.takes(arrived, dead)) {
+        if let Some(flight) = shard.get(&id).filter(|flight| flight.takes(newcomer)) {
             return Seat::Follow(Waiter::new(flight.clone()));
         }
-        let flight = Flight::new();
+        let flight = Flight::new(newcomer.arrived());
         shard.insert(id.clone(), flight.clone());
         Seat::Lead(Obligation { flight, slot: Some((self.clone(), id)) })
     }
 
     /// A seat in the flight `id`, if there is one that takes the request.
-    pub(crate) fn follow(
-        &self,
-        id: &FlightId,
-        arrived: Sequence,
-        dead: &dyn Fn(&Share, Sequence) -> bool,
-    ) -> Option<Waiter> {
+    pub(crate) fn follow(&self, id: &FlightId, newcomer: &dyn Newcomer) -> Option<Waiter> {
         let shard = self.shard(id).lock();
-        shard.get(id).filter(|flight| flight.takes(arrived, dead)).cloned().map(Waiter::new)
+        shard.get(id).filter(|flight| flight.takes(newcomer)).cloned().map(Waiter::new)
     }
 
     /// A flight that nobody else can join.
-    pub(crate) fn alone() -> Obligation {
-        Obligation { flight: Flight::new(), slot: None }
+    pub(crate) fn alone(newcomer: &dyn Newcomer) -> Obligation {
+        Obligation { flight: Flight::new(newcomer.arrived()), slot: None }
     }
 
     fn shard(&self, id: &FlightId) -> &Mutex<Shard> {

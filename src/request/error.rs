@@ -12,6 +12,7 @@ pub(crate) const CACHE_OFF: &str = "cache-off-for-route";
 pub(crate) const REQUEST_CONTENT: &str = "request-content";
 pub(crate) const REQUEST_NO_STORE: &str = "client-no-store";
 pub(crate) const HEAD_MISS: &str = "head-miss";
+pub(crate) const PRECONDITION: &str = "precondition";
 pub(crate) const HIT_FOR_MISS: &str = "hit-for-miss";
 pub(crate) const ONLY_IF_CACHED: &str = "only-if-cached";
 pub(crate) const LOOP: &str = "loop-detected";
@@ -20,6 +21,7 @@ pub(crate) const LAST_HOP: &str = "max-forwards";
 pub(crate) const SERVER_ERROR: &str = "server-error";
 pub(crate) const PURGED_MEANWHILE: &str = "purged-meanwhile";
 pub(crate) const RANGE_ANSWER: &str = "range-answer";
+pub(crate) const RANGE_MISMATCH: &str = "content-range-mismatch";
 pub(crate) const ABANDONED: &str = "fetch-abandoned";
 pub(crate) const DECLARED_TOO_LARGE: &str = "declared-too-large";
 pub(crate) const HEAD_MEMORY: &str = "head-memory";
@@ -37,6 +39,7 @@ pub const fn reasons() -> &'static [&'static str] {
         REQUEST_CONTENT,
         REQUEST_NO_STORE,
         HEAD_MISS,
+        PRECONDITION,
         HIT_FOR_MISS,
         ONLY_IF_CACHED,
         LOOP,
@@ -45,6 +48,7 @@ pub const fn reasons() -> &'static [&'static str] {
         SERVER_ERROR,
         PURGED_MEANWHILE,
         RANGE_ANSWER,
+        RANGE_MISMATCH,
         ABANDONED,
         DECLARED_TOO_LARGE,
         HEAD_MEMORY,
@@ -123,12 +127,12 @@ impl From<&Failure> for Refusal {
 }
 
 fn status_of(failure: &Failure) -> StatusCode {
-    if failure.is_timeout() {
-        StatusCode::GATEWAY_TIMEOUT
-    } else if matches!(failure, Failure::Busy) {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::BAD_GATEWAY
+    match failure {
+        _ if failure.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
+        Failure::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        // The client's own content broke off or was malformed.
+        Failure::RequestBody => StatusCode::BAD_REQUEST,
+        _ => StatusCode::BAD_GATEWAY,
     }
 }
 

@@ -6,12 +6,12 @@ use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::policy::validation::make_conditional;
+use crate::policy::validation::{make_conditional, offer_tags};
 use crate::policy::vary::Variant;
 use crate::policy::{EntityTag, reuse};
 use crate::request::answer::Answer;
 use crate::request::assemble::{self, Asked, Receipt, Share};
-use crate::request::coalesce::{Company, FlightId, Flights, Obligation, Seat, Verdict, Waiter};
+use crate::request::coalesce::{Company, FlightId, Flights, Newcomer, Obligation, Seat, Verdict, Waiter};
 use crate::request::error::{self, Refusal};
 use crate::request::lookup::{Found, Live};
 use crate::request::plan::{self, Delivery, Errand};
@@ -21,6 +21,7 @@ use crate::request::{forward, pass, revalidate};
 use crate::store::{Entry, Extent};
 use crate::telemetry::{Decision, Forward};
 use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody};
+use crate::validity::Sequence;
 
 /// How an attempt to answer from the origin ended.
 pub(crate) enum Attempt {
@@ -57,12 +58,10 @@ pub(crate) async fn fetch(
         return follow(engine, request, found, &errand, waiter).await;
     }
     let seat = if company == Company::Alone || marked {
-        Seat::Lead(Flights::alone())
+        Seat::Lead(Flights::alone(&Asking { engine, request }))
     } else {
         let id = flight_id(engine, request, matches!(errand, Errand::Range));
-        engine
-            .flights
-            .join(id, request.received.arrived, &|share, arrived| share.is_dead_for(engine, arrived))
+        engine.flights.join(id, &Asking { engine, request })
     };
     match seat {
         Seat::Follow(waiter) => {
@@ -88,8 +87,7 @@ pub(crate) async fn fetch(
 pub(crate) fn refresh_in_background(worker: &Worker, request: &Routed, found: &Found) {
     let engine = worker.engine();
     let id = flight_id(engine, request, false);
-    let dead = |share: &Share, arrived| share.is_dead_for(engine, arrived);
-    if let Seat::Lead(obligation) = engine.flights.join(id, request.received.arrived, &dead) {
+    if let Seat::Lead(obligation) = engine.flights.join(id, &Asking { engine, request }) {
         let errand = Errand::Whole(Forward::Stale);
         tokio::spawn(Job::new(worker, request, found, &errand, obligation, false).fly());
     }
@@ -116,7 +114,28 @@ fn flight_id(engine: &Engine, request: &Routed, ranged: bool) -> FlightId {
 
 fn whole_flight(engine: &Engine, request: &Routed) -> Option<Waiter> {
     let id = flight_id(engine, request, false);
-    engine.flights.follow(&id, request.received.arrived, &|share, arrived| share.is_dead_for(engine, arrived))
+    engine.flights.follow(&id, &Asking { engine, request })
+}
+
+/// A request at the door of a flight.
+struct Asking<'a> {
+    engine: &'a Engine,
+    request: &'a Routed,
+}
+
+impl Newcomer for Asking<'_> {
+    fn arrived(&self) -> Sequence {
+        self.request.received.arrived
+    }
+
+    fn may_wait(&self, begun: Sequence) -> bool {
+        let asked = pass::asked(self.request);
+        self.arrived() <= begun || !self.engine.log.concerns(&asked.subjects(&asked.url(), &[]), begun)
+    }
+
+    fn may_read(&self, share: &Share) -> bool {
+        !share.is_dead_for(self.engine, self.arrived())
+    }
 }
 
 /// What a waiter makes of the verdict.
@@ -129,7 +148,7 @@ async fn follow(
 ) -> Attempt {
     match waiter.verdict().await {
         Verdict::Released(_) => Attempt::Alone,
-        Verdict::ServerError => match granted(engine, request, found, None) {
+        Verdict::ServerError(status) => match granted(engine, request, found, Some(status)) {
             Some(answer) => Attempt::Answered(answer),
             None => waiter.gate().acquire_owned().await.map_or(Attempt::Back, Attempt::Permitted),
         },
@@ -149,12 +168,12 @@ fn lead(
 ) -> Attempt {
     let reason = match &verdict {
         Verdict::Released(reason) => *reason,
-        Verdict::ServerError => error::SERVER_ERROR,
+        Verdict::ServerError(_) => error::SERVER_ERROR,
         _ => return common(engine, request, found, errand, verdict, false, detail),
     };
     // Handed over before the verdict fell.
     let Ok(response) = handed.try_recv() else { return Attempt::Back };
-    if matches!(verdict, Verdict::ServerError)
+    if matches!(verdict, Verdict::ServerError(_))
         && let Some(answer) = granted(engine, request, found, Some(response.status()))
     {
         return Attempt::Answered(answer);
@@ -212,7 +231,7 @@ fn common(
             granted(engine, request, found, None).unwrap_or_else(|| unavailable(&failure, errand, collapsed)),
         ),
         Verdict::Released(_) => Attempt::Alone,
-        Verdict::ServerError | Verdict::Abandoned => Attempt::Back,
+        Verdict::ServerError(_) | Verdict::Abandoned => Attempt::Back,
     }
 }
 
@@ -224,6 +243,9 @@ fn unavailable(failure: &Failure, errand: &Errand, collapsed: bool) -> Answer {
 
 /// A stale response that may stand in for an error (RFC 5861 §4), if it is still alive.
 fn granted(engine: &Engine, request: &Routed, found: &Found, status: Option<StatusCode>) -> Option<Answer> {
+    if status.is_some_and(|status| !is_error_for_grants(status)) {
+        return None;
+    }
     let entry = found.whole.as_ref()?.entry.clone();
     let alive = engine.log.check(&entry.marks, &entry.stamp)?;
     let live = Live { entry, alive };
@@ -233,6 +255,7 @@ fn granted(engine: &Engine, request: &Routed, found: &Found, status: Option<Stat
     }
     let decision = Decision {
         forward_status: status,
+        ttl: Some(plan::ttl(&stored)),
         detail: Some(error::STALE_IF_ERROR),
         ..Decision::forwarded(Forward::Stale)
     };
@@ -254,8 +277,10 @@ struct Job {
     upstream: usize,
     /// The fields that go to the origin, without conditions.
     fields: HeaderMap,
-    /// Stored responses whose validators are listed; the one that the request selects first.
+    /// Stored responses whose validators are listed. INVARIANT: if `selects`, the first is the one that the request
+    /// selects; a date of any other would be no condition on what it asks for.
     stale: Vec<Arc<Entry>>,
+    selects: bool,
     /// The stored part that is being completed.
     part: Option<Live>,
     obligation: Obligation,
@@ -301,7 +326,19 @@ impl Job {
         };
         let worker = worker.clone();
         let upstream = request.upstream;
-        Self { worker, asked, upstream, fields, stale, part, obligation, hints: None, hand_over: None }
+        let selects = found.whole.is_some();
+        Self {
+            worker,
+            asked,
+            upstream,
+            fields,
+            stale,
+            selects,
+            part,
+            obligation,
+            hints: None,
+            hand_over: None,
+        }
     }
 
     async fn fly(mut self) {
@@ -337,11 +374,19 @@ impl Job {
         self.unavailable(engine, Failure::BadResponse);
     }
 
+    fn selected(&self) -> Option<&Arc<Entry>> {
+        self.stale.first().filter(|_| self.selects)
+    }
+
     /// The request for the origin: conditional if something stale is stored, for the rest if a part is.
     fn request(&self) -> http::Request<RequestBody> {
         let mut fields = self.fields.clone();
         let validators: Vec<_> = self.stale.iter().map(|entry| &entry.validators).collect();
-        make_conditional(&mut fields, &validators);
+        if self.selects {
+            make_conditional(&mut fields, &validators);
+        } else {
+            offer_tags(&mut fields, &validators);
+        }
         if let Some(part) = &self.part
             && let Some(range) = part.entry.extent.missing()
             && let Some(etag) = part.entry.validators.etag.as_ref().and_then(EntityTag::to_value)
@@ -373,20 +418,18 @@ impl Job {
             self.hold_off(engine);
         }
         let now = receipt.at;
-        let grant = self.stale.first().is_some_and(|entry| {
+        let grant = self.selected().is_some_and(|entry| {
             failed
                 && entry.terms.remaining(now.since(entry.received)).is_err()
                 && !entry.terms.stale_if_error.is_zero()
         });
         if grant {
             self.hand(Box::new(response));
-            return self.obligation.settle(Verdict::ServerError);
+            return self.obligation.settle(Verdict::ServerError(status));
         }
         match assemble::share(engine, &self.asked, receipt, response) {
             Ok((share, filler)) => {
                 engine.lessons.storable(self.asked.key, share.variant.fields());
-                let room = matches!(share.extent, Extent::Whole);
-                debug_assert!(room || self.asked.range.is_some());
                 self.obligation.settle(Verdict::Shared(share));
                 filler.run(engine).await;
             }
@@ -394,7 +437,7 @@ impl Job {
                 engine.telemetry.metrics().not_stored(unshared.reason);
                 self.hand(Box::new(unshared.response));
                 if status.is_server_error() {
-                    return self.obligation.settle(Verdict::ServerError);
+                    return self.obligation.settle(Verdict::ServerError(status));
                 }
                 engine.lessons.unshared(engine, &self.asked, unshared.owed_to_request, receipt.sent);
                 self.obligation.settle(Verdict::Released(unshared.reason));
@@ -408,7 +451,7 @@ impl Job {
     }
 
     fn hold_off(&self, engine: &Engine) {
-        if let Some(entry) = self.stale.first() {
+        if let Some(entry) = self.selected() {
             entry.hold_off(engine.clock.moment() + engine.config.cache.retry_after_error);
         }
     }

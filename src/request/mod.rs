@@ -91,6 +91,7 @@ impl Worker {
                     }
                     return Answer::stored(delivery);
                 }
+                Plan::Pass(reason) => return pass::pass(self, request, reason).await,
                 Plan::Refuse => {
                     return Answer::Refused(Refusal::new(StatusCode::GATEWAY_TIMEOUT, error::ONLY_IF_CACHED));
                 }

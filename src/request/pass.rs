@@ -131,7 +131,9 @@ fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response
     let fields: &HeaderMap = response.headers();
     match head_update(&stored, live.entry.body.len(), response.status(), fields) {
         HeadUpdate::Freshens => {
-            revalidate::freshen_by_head(engine, &asked(request), &live.entry, receipt, fields);
+            // What is freshened is the response to a GET.
+            let asked = Asked { method: Method::GET, ..asked(request) };
+            revalidate::freshen_by_head(engine, &asked, &live.entry, receipt, fields);
         }
         HeadUpdate::Contradicts => engine.store.remove(&request.key, &live.entry),
         HeadUpdate::Unrelated => {}

@@ -1,6 +1,9 @@
 //! What to do, as a pure function of the request, of what the store holds for it and of the time.
 
+use http::header::{HeaderMap, IF_MATCH, IF_UNMODIFIED_SINCE};
+
 use crate::clock::Moment;
+use crate::policy::precondition::{self, Precondition};
 use crate::policy::range::{self, ByteRange, Ranges};
 use crate::policy::reuse::{self, Reuse, Stored, Why};
 use crate::request::error;
@@ -36,6 +39,8 @@ pub(crate) enum Plan {
     DeliverStale { delivery: Delivery, refresh: bool },
     /// From the origin, in company.
     Fetch(Errand),
+    /// From the origin, as it is.
+    Pass(&'static str),
     /// Not from the store, and the client wants nothing else (`only-if-cached`).
     Refuse,
 }
@@ -64,6 +69,12 @@ fn missing(found: &Found) -> Forward {
 
 fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
     let stored = stored(live, now);
+    // If-Match and If-Unmodified-Since are not a cache's to refuse by (RFC 9111 §4.3.2): the origin may know better.
+    let fields = &request.received.fields;
+    let refused = || precondition::evaluate(fields, &live.entry.validators, live.entry.received_wall);
+    if is_for_the_origin(fields) && refused() == Precondition::Failed {
+        return Plan::Pass(error::PRECONDITION);
+    }
     let deliver = |detail| Delivery {
         live: live.clone(),
         decision: Decision { detail, ..Decision::hit(ttl(&stored)) },
@@ -91,6 +102,10 @@ fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
             Plan::Fetch(Errand::Whole(forward))
         }
     }
+}
+
+fn is_for_the_origin(fields: &HeaderMap) -> bool {
+    fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
 }
 
 /// A stored part serves the ranges that lie in it while it is fresh, and seeds the whole while its validator is
@@ -125,13 +140,15 @@ pub(crate) fn stored(live: &Live, now: Moment) -> Stored<'_> {
 }
 
 /// Seconds of freshness left, negative when stale (RFC 9211 §2.4).
-fn ttl(stored: &Stored<'_>) -> i64 {
+pub(crate) fn ttl(stored: &Stored<'_>) -> i64 {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     if stored.softened.is_some() {
         return 0;
     }
     match stored.terms.remaining(stored.resident) {
         Ok(left) => seconds(left),
-        Err(since) => -seconds(since),
+        // Rounded down, so that what is stale is never taken for fresh.
+        Err(since) if since.subsec_nanos() == 0 && !since.is_zero() => -seconds(since),
+        Err(since) => -seconds(since) - 1,
     }
 }

@@ -100,6 +100,7 @@ impl Server {
     ) {
         // Without it small answers wait for acknowledgements; a socket that refuses is about to fail anyway.
         let _ = stream.set_nodelay(true);
+        bound_send_queue(&stream);
         let peer = Arc::new(Peer { addr, hints: EarlyHints::default() });
         let socket = Socket::new(stream, peer.clone(), self.config.stall_timeout);
         let service = service_fn(move |request| {
@@ -131,6 +132,18 @@ impl Server {
             }
         });
     }
+}
+
+/// Bytes that wait unsent in the kernel for one client.
+const UNSENT: u32 = 128 * 1024;
+
+/// Keeps the kernel from queueing megabytes for a slow client: they would be memory that no limit counts, and while they
+/// drain no write makes progress, so that a client that reads slowly would look like one that does not read.
+fn bound_send_queue(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
 }
 
 /// An open connection; it counts as one until it is dropped, by a panic too.

@@ -142,7 +142,13 @@ fn authority(head: &Parts) -> Result<String, Rejected> {
 
 fn parse(host: &HeaderValue) -> Result<Authority, Rejected> {
     let authority = Authority::try_from(host.as_bytes()).map_err(|_| BAD_HOST)?;
-    if has_userinfo(&authority) || authority.host().is_empty() { Err(BAD_HOST) } else { Ok(authority) }
+    let port = authority.as_str().get(authority.host().len()..).unwrap_or_default();
+    let good_port = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if has_userinfo(&authority) || authority.host().is_empty() || !good_port {
+        return Err(BAD_HOST);
+    }
+    Ok(authority)
 }
 
 fn has_userinfo(authority: &Authority) -> bool {

@@ -52,7 +52,7 @@ pub enum Committed {
 pub struct Figures {
     /// Charged, in bytes: stored, in flight, or still being sent.
     pub bytes: u64,
-    /// Resources.
+    /// Stored responses.
     pub entries: u64,
     /// The ceiling.
     pub limit: u64,
@@ -67,26 +67,30 @@ pub struct Store {
     budget: Arc<Budget>,
     max_variants: usize,
     evictions: Arc<AtomicU64>,
+    /// Stored responses, over all resources: counted when a resource is put, and off again when moka lets go of it.
+    entries: Arc<AtomicU64>,
 }
 
 impl Store {
     /// An empty store within `budget`.
     pub fn new(config: &config::Cache, budget: Arc<Budget>, clock: Clock) -> Arc<Self> {
         let evictions = Arc::new(AtomicU64::new(0));
-        let counter = evictions.clone();
+        let entries = Arc::new(AtomicU64::new(0));
+        let (evicted, gone) = (evictions.clone(), entries.clone());
         let cache = Cache::builder()
             .max_capacity(budget.limit() / 100 * SHARE / UNIT)
             .weigher(|_: &CacheKey, resource: &Arc<Resource>| {
                 u32::try_from(resource.cost() / UNIT + 1).unwrap_or(u32::MAX)
             })
             .expire_after(Horizon { keep: config.keep, clock })
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, resource: Arc<Resource>, cause| {
+                gone.fetch_sub(resource.variants.len() as u64, Ordering::Relaxed);
                 if cause == RemovalCause::Size {
-                    counter.fetch_add(1, Ordering::Relaxed);
+                    evicted.fetch_add(1, Ordering::Relaxed);
                 }
             })
             .build_with_hasher(KeyHash::default());
-        Arc::new(Self { cache, budget, max_variants: config.max_variants.max(1), evictions })
+        Arc::new(Self { cache, budget, max_variants: config.max_variants.max(1), evictions, entries })
     }
 
     /// What is stored under a key.
@@ -101,7 +105,7 @@ impl Store {
             let stored = stored.map(|stored| stored.into_value());
             let variants = stored.as_deref().map_or(&[][..], |resource| &resource.variants);
             match merged(variants, &entry, self.max_variants) {
-                Some(variants) => Op::Put(Arc::new(Resource { url: url.into(), variants })),
+                Some(variants) => self.put(url, variants),
                 None => {
                     committed = Committed::Older;
                     Op::Nop
@@ -133,7 +137,7 @@ impl Store {
     pub fn figures(&self) -> Figures {
         Figures {
             bytes: self.budget.used(),
-            entries: self.cache.entry_count(),
+            entries: self.entries.load(Ordering::Relaxed),
             limit: self.budget.limit(),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
@@ -147,6 +151,11 @@ impl Store {
     /// Little memory is left.
     pub fn is_under_pressure(&self) -> bool {
         self.budget.used() > self.budget.limit() / 100 * PRESSURE
+    }
+
+    fn put(&self, url: &str, variants: Box<[Arc<Entry>]>) -> Op<Arc<Resource>> {
+        self.entries.fetch_add(variants.len() as u64, Ordering::Relaxed);
+        Op::Put(Arc::new(Resource { url: url.into(), variants }))
     }
 
     fn edit(
@@ -168,7 +177,7 @@ impl Store {
             if variants.is_empty() {
                 return Op::Remove;
             }
-            Op::Put(Arc::new(Resource { url: stored.url.clone(), variants: variants.into() }))
+            self.put(&stored.url, variants.into())
         });
         found
     }

@@ -8,7 +8,9 @@ use http::HeaderMap;
 /// Content that is complete and never changes. The charges live in its chunks.
 #[derive(Debug)]
 pub struct Sealed {
+    /// INVARIANT: none is empty.
     chunks: Box<[Bytes]>,
+    /// INVARIANT: the sum of the chunks' lengths.
     len: u64,
     trailers: Option<HeaderMap>,
 }
@@ -20,7 +22,8 @@ impl Sealed {
         Arc::new(Self { chunks, len, trailers })
     }
 
-    /// Content made of slices of other content; nothing is copied.
+    /// Content made of slices of other content; nothing is copied. As long as it is held, so are the chunks it was
+    /// sliced from.
     pub fn concat(pieces: Vec<Bytes>) -> Arc<Self> {
         Self::new(pieces, None)
     }
@@ -53,7 +56,7 @@ impl Sealed {
         self.chunks.to_vec()
     }
 
-    /// Bytes `first` to `last`, inclusive, as far as they exist.
+    /// Bytes `first` to `last`, inclusive, as far as they exist. Nothing is copied.
     pub fn slice(&self, first: u64, last: u64) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         let mut start = 0u64;
@@ -88,5 +91,12 @@ mod tests {
             }
         }
         assert!(sealed.slice(6, 9).is_empty());
+    }
+
+    #[test]
+    fn one_piece_is_known_for_one() {
+        assert_eq!(Sealed::concat(vec!["".into(), "abc".into()]).single().unwrap(), "abc");
+        assert!(Sealed::concat(vec!["ab".into(), "c".into()]).single().is_none());
+        assert!(Sealed::concat(vec![]).is_empty());
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::upstream::body::{RequestBody, ResponseBody};
-use crate::upstream::connect::{Connector, SetupError, TimedOut};
+use crate::upstream::connect::{Connector, Served, SetupError, TimedOut};
 use crate::upstream::failure::Failure;
 use crate::upstream::limits::SharedLimits;
 
@@ -128,34 +128,62 @@ impl Upstream {
                 }
             });
         }
-        let mut connection = capture_connection(&mut request);
+        let connection = capture_connection(&mut request);
         let sending = self.client.request(request);
         let response = match timeout(self.config.first_byte_timeout, sending).await {
             Err(_) => return Err(Broken { failure: Failure::FirstByteTimeout, again: false }),
-            Ok(Err(error)) => return Err(Broken::from(&error)),
+            Ok(Err(error)) => return Err(Broken::new(&error, &connection)),
             Ok(Ok(response)) => response,
         };
-        self.check(response, &mut connection).map_err(|failure| Broken { failure, again: false })
+        if let Some(served) = served(&connection) {
+            served.set();
+        }
+        check(response, &connection).map_err(|failure| Broken { failure, again: false })
     }
+}
 
-    /// RFC 9112 §6.3: a message with both framings is read as chunked; its connection is not trusted further.
-    fn check(
-        &self,
-        mut response: Response<Incoming>,
-        connection: &mut CaptureConnection,
-    ) -> Result<Response<Incoming>, Failure> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::BadResponse);
-        }
-        let fields = response.headers_mut();
-        if fields.contains_key(TRANSFER_ENCODING)
-            && fields.remove(CONTENT_LENGTH).is_some()
-            && let Some(connected) = &*connection.connection_metadata()
-        {
-            connected.poison();
-        }
-        Ok(response)
+/// Whether the connection that was used had served before.
+fn served(connection: &CaptureConnection) -> Option<Served> {
+    let mut extras = http::Extensions::new();
+    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
+    extras.remove()
+}
+
+/// What hyper lets through and a proxy must not pass on.
+fn check(
+    mut response: Response<Incoming>,
+    connection: &CaptureConnection,
+) -> Result<Response<Incoming>, Failure> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::BadResponse);
     }
+    let fields = response.headers_mut();
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    // Any other coding was never asked for: its bytes would pass for the content (RFC 9112 §7).
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || coding_is_compression(coding.as_bytes()))
+    {
+        return Err(Failure::BadResponse);
+    }
+    // RFC 9112 §6.3: a message with both framings is read as chunked; its connection is not trusted further.
+
+    if fields.contains_key(TRANSFER_ENCODING)
+        && fields.remove(CONTENT_LENGTH).is_some()
+        && let Some(connected) = &*connection.connection_metadata()
+    {
+        connected.poison();
+    }
+    Ok(response)
+}
+
+/// A registered coding beside `chunked` (RFC 9112 §7.2). An unknown word alone is not: the content then ends with the
+/// connection.
+fn coding_is_compression(codings: &[u8]) -> bool {
+    codings.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|coding| {
+        ["gzip", "x-gzip", "compress", "x-compress", "deflate"]
+            .iter()
+            .any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
+    })
 }
 
 /// A failed attempt; `again`: the origin may have closed an idle connection just when it was taken.
@@ -164,8 +192,8 @@ struct Broken {
     again: bool,
 }
 
-impl From<&legacy::Error> for Broken {
-    fn from(error: &legacy::Error) -> Self {
+impl Broken {
+    fn new(error: &legacy::Error, connection: &CaptureConnection) -> Self {
         if error.is_connect() {
             let timed_out = sources(error).iter().any(|source| source.is::<TimedOut>());
             let failure = if timed_out { Failure::ConnectTimeout } else { Failure::Connect };
@@ -177,8 +205,8 @@ impl From<&legacy::Error> for Broken {
             Some(error) if error.is_user() => Failure::RequestBody,
             _ => Failure::Reset,
         };
-        // Whether the connection had served before is not told; sending a safe request once more does no harm.
-        Self { failure, again: failure == Failure::Reset }
+        let again = failure == Failure::Reset && served(connection).is_some_and(|served| served.get());
+        Self { failure, again }
     }
 }
 

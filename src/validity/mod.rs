@@ -1,27 +1,44 @@
-//! The invalidation log: what was purged, since when.
+//! What was purged, since when: purges as facts in a log.
 //!
-//! A purge is a *fact*: a subject (a URL, a tag, a host, ...), hard or soft, with a number. Facts live in *cells*, one
-//! per subject, which only remember the highest number. An entry holds the cells that concern it ([`Marks`]) and
-//! two numbers ([`Stamp`]); it is alive as long as no hard fact is younger than its body. So a purge costs the same
-//! for one entry and for a million: one store.
+//! # The promise
 //!
-//! Everything is read through [`Log::published`]: a number is published once all facts of its purge are written, and
-//! a purge is answered after that. Whoever arrives later reads at least that number, and so sees the facts.
+//! Once [`Log::publish`] has returned, no [`Log::check`] calls anything alive that was fetched before it and that the
+//! facts speak of. Everything else in this room serves that sentence.
+//!
+//! # How
+//!
+//! - A **fact** says: this URL, host, tag, group, or everything, was purged. *Hard*: what was fetched before is dead.
+//!   *Soft*: it is stale from then on. Facts are numbered, and never change or shrink.
+//! - A stored response carries two numbers in its [`Stamp`]. `body`: what was published before the request that brought
+//!   its bytes was sent. `validated`: the same for its last 200 or 304. A hard fact kills if its number is above
+//!   `body`, a soft one softens if it is above `validated`.
+//! - Facts live in [cells](cell), one per subject, found by name when something is purged or fetched. A stored
+//!   response holds its cells directly ([`Marks`]), so a check is one load per cell, and a purge by tag is one store
+//!   however many responses carry the tag.
+//! - A check that found a response alive is memoised with the number published *before* it began. Until something
+//!   else is published, the next check is two loads and a comparison.
+//! - What nobody holds and nobody in flight can ask for is [forgotten](table), so that the log stays bounded.
+//!
+//! # The order of a fetch
+//!
+//! [`Log::published`] is read before the request is sent, and carried with it. The subjects are known when the response
+//! head arrives: [`Log::intern`] finds their cells then, with whatever was published meanwhile, and refuses if facts
+//! younger than the request may have been forgotten. [`Log::check`] follows, then and whenever the response is to be
+//! used.
+//!
+//! Not here: who may purge, parsing of targets, purging by prefix.
 
 mod cell;
 mod log;
-mod marks;
+mod stamp;
+mod subject;
+mod sync;
+mod table;
 
-pub use log::{Fact, Group, Kind, Log, Subject, Subjects};
-pub use marks::{Alive, Marks, Stamp};
+#[cfg(test)]
+mod races;
 
-/// A place in the log. Zero: before every purge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(u64);
-
-impl Sequence {
-    /// As a purge reports it.
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
+pub use cell::Marks;
+pub use log::{Alive, Figures, Log};
+pub use stamp::{Sequence, Stamp};
+pub use subject::{Fact, Group, Kind, Subject, Subjects};

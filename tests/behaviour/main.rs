@@ -1,6 +1,8 @@
 //! The proxy's behaviour as an exact and hostile outsider sees it: through sockets, in whole processes of one proxy,
 //! one origin and some clients. Each area has its file, each test says in its name what holds.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by them
+
 #[allow(unreachable_pub)] // Public to the tests.
 #[path = "../support/mod.rs"]
 mod support;

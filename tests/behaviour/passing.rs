@@ -368,7 +368,7 @@ fn connections_of_clients_are_used_again() {
     let closing = proxy.asks("/a").field("Connection", "close").begin_on(connection);
     let (answered, connection) = closing.finish_and_keep();
     assert_eq!(answered.fields.list("Connection"), ["close"]);
-    assert!(connection.is_closed());
+    assert!(connection.closes());
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn a_client_of_http_1_0_gets_no_chunks() {
         let (answered, connection) = connection.expect("GET").finish_and_keep();
         assert_eq!(answered.text(), "one,two");
         assert!(!answered.fields.has("Transfer-Encoding"), "{answered:?}");
-        assert!(connection.is_closed());
+        assert!(connection.closes());
         proxy.settle();
     }
     assert_eq!(origin.count("/a"), 1);

@@ -80,7 +80,7 @@ struct Curled {
 impl Curled {
     fn field(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|line| line.0.eq_ignore_ascii_case(name)).map(|line| line.1).last()
+        lines.filter(|line| line.0.eq_ignore_ascii_case(name)).map(|line| line.1).next_back()
     }
 
     fn is_hit(&self) -> bool {

@@ -132,6 +132,7 @@ fn what_an_origin_would_refuse_is_not_answered_from_the_store() {
     for (name, value) in [("If-Match", "\"0\""), ("If-Match", "W/\"1\""), ("If-Unmodified-Since", EARLIER)] {
         let answered = proxy.send(&proxy.asks("/a").field(name, value));
         assert_eq!(answered.status, 412, "{name}: {value}");
+        assert_eq!(answered.text(), "not what you think", "{name}: {value}");
     }
     let plain = proxy.get("/a");
     assert_hit(&plain);

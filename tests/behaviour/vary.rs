@@ -156,3 +156,22 @@ fn the_origin_sees_the_selecting_fields_as_the_client_sent_them() {
     assert_eq!(seen.fields.list("Accept-Language"), ["de-CH", "de;q=0.9"]);
     assert_eq!(seen.fields.all("Accept"), ["text/html"]);
 }
+
+/// A date says nothing about variants: an origin that compares it alone would vouch for the wrong one (RFC 9111 §4.3.1).
+#[test]
+fn another_variants_date_is_no_condition() {
+    let origin = Origin::start();
+    origin.on("/a").choose(|seen| {
+        let kind = seen.fields.all("X-Kind").join("|");
+        if seen.fields.all("If-Modified-Since").is_empty() {
+            let answer = ok(kind).cache("max-age=60").field("Vary", "X-Kind");
+            answer.field("Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT")
+        } else {
+            unchanged()
+        }
+    });
+    let proxy = Proxy::before(&origin);
+    for kind in ["one", "two"] {
+        assert_eq!(proxy.send(&proxy.asks("/a").field("X-Kind", kind)).text(), kind);
+    }
+}

@@ -31,7 +31,7 @@ export function outcomes (suites, results, determine) {
   }))
 }
 
-/** Where an outcome stands between good and bad. Within "check" tests there is no better or worse: they only ask. */
+/** Where an outcome stands between good and bad. */
 function rank (outcome) {
   if (outcome === 'pass') return 2
   return outcome === 'setup' || outcome === 'dependency' ? 1 : 0
@@ -39,17 +39,23 @@ function rank (outcome) {
 
 /**
  * What is different from the expected results: `[{ id, expected, found, verdict }]`, the verdict being `worse`,
- * `better` or `changed`. An id on one side only counts as changed.
+ * `better`, `changed` (no better and no worse, or an id on one side only), or `noted`: what a "check" test finds is
+ * no promise, and a few of them depend on how fast a loaded machine answers.
  */
 export function differences (tests, expected, found) {
   const kinds = new Map(tests.map(test => [test.id, test.kind]))
   const ids = new Set([...Object.keys(expected), ...Object.keys(found)])
   return [...ids].filter(id => expected[id] !== found[id]).map(id => {
-    const change = rank(found[id]) - rank(expected[id])
-    const comparable = kinds.has(id) && kinds.get(id) !== 'check' && id in expected && id in found
-    const verdict = !comparable || change === 0 ? 'changed' : change < 0 ? 'worse' : 'better'
+    const verdict = !(id in expected) || !(id in found) ? 'changed'
+      : kinds.get(id) === 'check' ? 'noted'
+        : compare(expected[id], found[id])
     return { id, expected: expected[id] ?? 'nothing', found: found[id] ?? 'nothing', verdict }
   })
+}
+
+function compare (expected, found) {
+  const change = rank(found) - rank(expected)
+  return change === 0 ? 'changed' : change < 0 ? 'worse' : 'better'
 }
 
 /**

@@ -60,6 +60,10 @@ impl Sheet {
     pub(crate) fn open(file: &'static str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/policy").join(file);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        Self::read(file, &text)
+    }
+
+    fn read(file: &'static str, text: &str) -> Self {
         let tables = text.parse().unwrap_or_else(|error| panic!("{file}: {error}"));
         Self { file, tables, faults: Vec::new() }
     }
@@ -187,5 +191,58 @@ impl RulesRow {
             },
             allow_set_cookie: self.allow_set_cookie.unwrap_or(false),
         }
+    }
+}
+
+mod strictness {
+    use super::Sheet;
+
+    super::row!(AnyRow { holds: bool, } check(row) { super::same("holds", true, row.holds) });
+
+    fn check(text: &str) {
+        Sheet::read("text", text).check::<AnyRow>("row").finish();
+    }
+
+    const ROW: &str = "[[row]]\nname = 'a'\nsection = 'RFC 9111 §4'\nholds = true\n";
+
+    #[test]
+    fn a_row_that_holds_passes() {
+        check(ROW);
+    }
+
+    #[test]
+    #[should_panic(expected = "expected true, found false")]
+    fn a_row_that_does_not_hold_fails() {
+        check(&ROW.replace("true", "false"));
+    }
+
+    #[test]
+    #[should_panic(expected = "unknown field `hold`")]
+    fn an_unknown_key_fails() {
+        check(&ROW.replace("holds", "hold"));
+    }
+
+    #[test]
+    #[should_panic(expected = "no rows in [[row]]")]
+    fn an_empty_table_fails() {
+        check("row = []");
+    }
+
+    #[test]
+    #[should_panic(expected = "unknown key other")]
+    fn a_table_that_nobody_checks_fails() {
+        check(&format!("{ROW}{}", ROW.replace("[[row]]", "[[other]]")));
+    }
+
+    #[test]
+    #[should_panic(expected = "is taken")]
+    fn a_name_given_twice_fails() {
+        check(&format!("{ROW}{ROW}"));
+    }
+
+    #[test]
+    #[should_panic(expected = "not a section")]
+    fn a_row_without_its_section_fails() {
+        check(&ROW.replace("RFC 9111 §4", "RFC"));
     }
 }

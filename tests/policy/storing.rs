@@ -139,6 +139,7 @@ row!(FreshnessRow {
     #[serde(default)]
     resident: u64,
     lifetime: Option<u64>,
+    fresh: Option<bool>,
     /// Seconds; negative when stale.
     fresh_for: Option<i64>,
     heuristic: Option<bool>,
@@ -158,13 +159,15 @@ row!(FreshnessRow {
     .terms();
     let terms = found.map_err(|reason| reason.as_str().to_owned())?;
     let seconds = |time: Duration| i64::try_from(time.as_secs()).expect("few seconds");
-    let fresh_for = match terms.remaining(Duration::from_secs(row.resident)) {
+    let remaining = terms.remaining(Duration::from_secs(row.resident));
+    let fresh_for = match remaining {
         Ok(fresh_for) => seconds(fresh_for),
         Err(stale_for) => -seconds(stale_for),
     };
     let horizon = terms.horizon(Duration::from_secs(100)).as_secs();
     let checks = [
         row.lifetime.map(|value| same("lifetime", value, terms.lifetime.as_secs())),
+        row.fresh.map(|value| same("fresh", value, remaining.is_ok())),
         row.fresh_for.map(|value| same("fresh_for", value, fresh_for)),
         row.heuristic.map(|value| same("heuristic", value, terms.heuristic)),
         row.stale_while_revalidate

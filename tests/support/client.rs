@@ -148,7 +148,7 @@ impl Connection {
     }
 
     /// Whether the server closes the connection, without another byte.
-    pub fn is_closed(mut self) -> bool {
+    pub fn closes(mut self) -> bool {
         self.0.is_over()
     }
 

@@ -13,6 +13,8 @@
 //! Nothing sleeps in the hope that something will have happened by then: what must wait, waits for a [`Gate`],
 //! for bytes, or for the origin to have seen something. Every wait is bounded by [`PATIENCE`] and fails the test.
 
+#![allow(dead_code, unused_imports)] // each test binary uses a part of it
+
 mod answer;
 mod cache_status;
 mod client;

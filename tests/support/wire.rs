@@ -109,7 +109,7 @@ impl Head {
         let start = String::from_utf8(start.to_vec()).map_err(|_| wrong("start line is not UTF-8"))?;
         let mut fields = Fields::default();
         for line in lines {
-            let (name, value) = parse_field(line).map_err(|what| wrong(what))?;
+            let (name, value) = parse_field(line).map_err(&wrong)?;
             fields.push(name, value);
         }
         Ok(Self { start, fields, raw })

@@ -151,10 +151,16 @@ pub(crate) fn each_directive<'a>(line: &'a [u8], mut take: impl FnMut(&str, Argu
 
 /// The leading token, in lower case, and what follows it. So `private; max-age=60` is `private` with a malformed
 /// argument rather than an unknown directive.
-pub(crate) fn split_name(member: &[u8]) -> (String, &[u8]) {
+pub(crate) fn split_name(member: &[u8]) -> (Cow<'_, str>, &[u8]) {
     let end = member.iter().position(|&byte| !syntax::is_token_byte(byte)).unwrap_or(member.len());
     let (name, rest) = member.split_at(end);
-    (String::from_utf8_lossy(name).to_ascii_lowercase(), rest)
+    // Tokens are ASCII.
+    let name = std::str::from_utf8(name).unwrap_or_default();
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        (Cow::Owned(name.to_ascii_lowercase()), rest)
+    } else {
+        (Cow::Borrowed(name), rest)
+    }
 }
 
 fn argument(rest: &[u8]) -> Argument<'_> {

@@ -70,7 +70,7 @@ impl ResponseDirectives {
     /// not, and nothing is fresh.
     fn distrust(&mut self, line: &[u8]) {
         for member in syntax::plain_members(line) {
-            match split_name(member).0.as_str() {
+            match &*split_name(member).0 {
                 "no-store" => self.no_store = true,
                 "private" => self.private = Reach::Everything,
                 "no-cache" => self.no_cache = Reach::Everything,

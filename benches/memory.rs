@@ -1,0 +1,245 @@
+//! Ten times as much content as the memory limit, in mixed sizes, through readers that take it as fast as it comes and
+//! readers that take nothing: how much memory the process has meanwhile.
+
+#![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on is to stop")]
+
+#[path = "support/larder.rs"]
+mod larder;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/run.rs"]
+mod run;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime;
+use tokio::task::JoinSet;
+
+use larder::{Larder, free_addr};
+
+const MIB: u64 = 1 << 20;
+const LIMIT: u64 = 64 * MIB;
+/// What the process may have beside the limit: its code, stacks, connection buffers.
+const ALLOWANCE: u64 = 40 * MIB;
+const TOTAL: u64 = 10 * LIMIT;
+const READERS: usize = 64;
+/// How long the pressure of the stalled readers is kept up after all has been read.
+const AFTERWARDS: Duration = Duration::from_secs(3);
+
+/// Sizes in turn. The last two are over `max_object` (16 MiB, the default under this limit): declared and not.
+const SIZES: [Size; 12] = [
+    Size::declared(500),
+    Size::declared(4 << 10),
+    Size::chunked(20 << 10),
+    Size::declared(64 << 10),
+    Size::declared(1 << 10),
+    Size::declared(300 << 10),
+    Size::chunked(1 << 20),
+    Size::declared(2 << 20),
+    Size::declared(100),
+    Size::declared(6 << 20),
+    Size::declared(20 << 20),
+    Size::chunked(20 << 20),
+];
+
+#[derive(Clone, Copy)]
+struct Size {
+    bytes: u64,
+    /// With Content-Length; else chunked, so that the end is not known before it comes.
+    declared: bool,
+}
+
+impl Size {
+    const fn declared(bytes: u64) -> Self {
+        Self { bytes, declared: true }
+    }
+
+    const fn chunked(bytes: u64) -> Self {
+        Self { bytes, declared: false }
+    }
+}
+
+/// The resource of this number; numbers come from one counter, so that nothing is asked for twice.
+fn size_of(number: u64) -> Size {
+    SIZES[(number % SIZES.len() as u64) as usize]
+}
+
+#[derive(Default)]
+struct Progress {
+    next: AtomicU64,
+    read: AtomicU64,
+    stalled: AtomicU64,
+    done: AtomicBool,
+}
+
+fn main() {
+    if !run::is_wanted() {
+        return;
+    }
+    run::introduce("memory", "memory = 64MiB, 640 MiB through 64 fast and 64 stalled readers");
+    let origin = start_origin();
+    let larder = Larder::start(origin, "[admin]\nlisten = \"off\"\n[cache]\nmemory = \"64MiB\"\n").unwrap();
+    let progress = Arc::new(Progress::default());
+    let sampler = start_sampler(larder.pid(), progress.clone());
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(load(larder.addr(), &progress));
+    progress.done.store(true, Ordering::SeqCst);
+    sampler.join().expect("the sampler ends");
+    let memory = process::memory(larder.pid()).expect("larder still runs");
+    let bound = LIMIT + ALLOWANCE;
+    let verdict = if memory.peak <= bound { "kept" } else { "BROKEN" };
+    println!("\npeak (VmHWM) {}, bound {}: {verdict}", mib(memory.peak), mib(bound));
+}
+
+/// Fast readers until all is read, stalled ones all the while.
+async fn load(addr: SocketAddr, progress: &Arc<Progress>) {
+    let mut stalled = JoinSet::new();
+    let mut fast = JoinSet::new();
+    for _ in 0..READERS {
+        stalled.spawn(stall(addr, progress.clone()));
+        fast.spawn(drain(addr, progress.clone()));
+    }
+    while let Some(reader) = fast.join_next().await {
+        reader.expect("a fast reader ends well");
+    }
+    tokio::time::sleep(AFTERWARDS).await;
+    stalled.abort_all();
+}
+
+/// Reads one new resource after the other, whole, on connections of their own.
+async fn drain(addr: SocketAddr, progress: Arc<Progress>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while progress.read.load(Ordering::Relaxed) < TOTAL {
+        let number = progress.next.fetch_add(1, Ordering::Relaxed);
+        let mut stream = TcpStream::connect(addr).await.expect("a connection");
+        ask(&mut stream, number).await;
+        let mut length = 0;
+        loop {
+            match stream.read(&mut buffer).await.expect("the answer goes on") {
+                0 => break,
+                more => {
+                    length += more as u64;
+                    progress.read.fetch_add(more as u64, Ordering::Relaxed);
+                }
+            }
+        }
+        assert!(length >= size_of(number).bytes, "resource {number} is whole");
+    }
+}
+
+/// Asks for a new resource and takes nothing of it, with as small a window as the kernel gives. The bench ends before
+/// Larder's `stall_timeout` (a minute) would cut it off.
+async fn stall(addr: SocketAddr, progress: Arc<Progress>) {
+    // One that does not fit into the buffers of two sockets.
+    let number = loop {
+        let number = progress.next.fetch_add(1, Ordering::Relaxed);
+        if size_of(number).bytes >= 6 * MIB {
+            break number;
+        }
+    };
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small window");
+    let mut stream = socket.connect(addr).await.expect("a connection");
+    ask(&mut stream, number).await;
+    progress.stalled.fetch_add(1, Ordering::Relaxed);
+    std::future::pending::<()>().await;
+}
+
+async fn ask(stream: &mut TcpStream, number: u64) {
+    let request = format!("GET /{number} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the request is sent");
+}
+
+/// Prints the curve: a line each quarter of a second.
+fn start_sampler(pid: u32, progress: Arc<Progress>) -> thread::JoinHandle<()> {
+    println!("{:>7} {:>12} {:>9} {:>12} {:>12}", "time", "read", "stalled", "RSS", "peak");
+    let began = Instant::now();
+    thread::spawn(move || {
+        while !progress.done.load(Ordering::SeqCst) {
+            let memory = process::memory(pid).expect("larder runs");
+            println!(
+                "{:>6.2}s {:>12} {:>9} {:>12} {:>12}",
+                began.elapsed().as_secs_f64(),
+                mib(progress.read.load(Ordering::Relaxed)),
+                progress.stalled.load(Ordering::Relaxed),
+                mib(memory.resident),
+                mib(memory.peak)
+            );
+            thread::sleep(Duration::from_millis(250));
+        }
+    })
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / MIB as f64)
+}
+
+/// An origin on a thread of its own that makes up resources: `/N` has the size of number N.
+fn start_origin() -> SocketAddr {
+    let addr = free_addr().expect("a port");
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let listener = runtime.block_on(TcpListener::bind(addr)).expect("the origin listens");
+    thread::spawn(move || {
+        runtime.block_on(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection from larder");
+                // Larder may give up a connection at any point.
+                tokio::spawn(async move { answer_all(stream).await.ok() });
+            }
+        });
+    });
+    addr
+}
+
+async fn answer_all(stream: TcpStream) -> std::io::Result<()> {
+    let block = Bytes::from(vec![b'x'; 64 * 1024]);
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let number =
+            line.split(['/', ' ']).find_map(|word| word.parse().ok()).expect("a number is asked for");
+        while line != "\r\n" {
+            line.clear();
+            stream.read_line(&mut line).await?;
+        }
+        answer(&mut stream, size_of(number), &block).await?;
+    }
+}
+
+async fn answer(stream: &mut BufReader<TcpStream>, size: Size, block: &Bytes) -> std::io::Result<()> {
+    let framing = if size.declared {
+        format!("content-length: {}", size.bytes)
+    } else {
+        "transfer-encoding: chunked".to_owned()
+    };
+    let head = format!("HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\n{framing}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let mut left = size.bytes as usize;
+    while left > 0 {
+        let piece = &block[..left.min(block.len())];
+        left -= piece.len();
+        if size.declared {
+            stream.write_all(piece).await?;
+        } else {
+            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+            stream.write_all(piece).await?;
+            stream.write_all(b"\r\n").await?;
+        }
+    }
+    if !size.declared {
+        stream.write_all(b"0\r\n\r\n").await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! What the kernel says of a process (Linux).
+
+use std::fs;
+use std::io;
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident now.
+    pub(crate) resident: u64,
+    /// The most that was ever resident: the kernel's own mark, which no sampling misses.
+    pub(crate) peak: u64,
+}
+
+/// Reads `/proc/PID/status`.
+pub(crate) fn memory(pid: u32) -> io::Result<Memory> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("no {name} in the status of {pid}")))
+    };
+    Ok(Memory { resident: field("VmRSS")?, peak: field("VmHWM")? })
+}

@@ -1,0 +1,191 @@
+//! Races, played out step by step: each test is one order of events that two threads could fall into.
+
+use super::cell::Marks;
+use super::log::Log;
+use super::stamp::{Sequence, Stamp};
+use super::subject::{Fact, Kind, Subject, Subjects};
+use super::sync::Arc;
+use crate::clock::Moment;
+
+const TAG: Subject<'static> = Subject::Tag("t");
+fn now() -> Moment {
+    Moment::from_nanos(1)
+}
+
+fn subjects() -> Subjects<'static> {
+    Subjects { tags: &["t"], ..Subjects::address("a.example", "a.example/x") }
+}
+
+fn purge(log: &Log, kind: Kind) -> Sequence {
+    log.publish(&[Fact { subject: TAG, kind }], now())
+}
+
+fn arrive(log: &Log, sent: Sequence) -> (Marks, Stamp) {
+    (log.intern(&subjects(), sent).unwrap(), Stamp::new(sent))
+}
+
+#[test]
+fn a_purge_between_sending_and_arriving_kills() {
+    let log = Log::new();
+    let sent = log.published();
+    purge(&log, Kind::Hard);
+    let (marks, stamp) = arrive(&log, sent);
+    assert!(log.check(&marks, &stamp).is_none());
+}
+
+#[test]
+fn a_purge_in_the_middle_of_a_check_is_found_by_the_next() {
+    let log = Log::new();
+    let (marks, stamp) = arrive(&log, log.published());
+    // The checking thread reads the number, looks at the cells and is held up before it remembers. That order shows
+    // as a memo with the old number after the purge.
+    let read_before = log.published();
+    log.look(&marks, &stamp, read_before).unwrap();
+    purge(&log, Kind::Hard);
+    stamp.remember(read_before, None);
+    assert!(log.check(&marks, &stamp).is_none());
+}
+
+#[test]
+fn a_soft_purge_in_the_middle_of_a_check_is_found_by_the_next() {
+    let log = Log::new();
+    let (marks, stamp) = arrive(&log, log.published());
+    let read_before = log.published();
+    purge(&log, Kind::Soft);
+    stamp.remember(read_before, None);
+    assert_eq!(log.check(&marks, &stamp).unwrap().softened(), Some(now()));
+}
+
+#[test]
+fn a_number_that_is_not_published_is_nobodys_number() {
+    let log = Log::new();
+    let publication = log.begin();
+    // A flight starts while the purge has its number but has written nothing.
+    let sent = log.published();
+    assert_eq!(sent.get(), 0);
+    publication.write(&log.cell(TAG), Kind::Hard, now());
+    publication.finish();
+    let (marks, stamp) = arrive(&log, sent);
+    assert!(log.check(&marks, &stamp).is_none(), "its content may be from before the purge");
+}
+
+#[test]
+fn a_flight_that_starts_between_fact_and_publication_dies_with_it() {
+    let log = Log::new();
+    let publication = log.begin();
+    publication.write(&log.cell(TAG), Kind::Hard, now());
+    let (marks, stamp) = arrive(&log, log.published());
+    // Until then it may be called either; what counts is that no check remembers it as alive past the number.
+    let _either = log.check(&marks, &stamp);
+    publication.finish();
+    assert!(log.check(&marks, &stamp).is_none());
+}
+
+#[test]
+fn a_check_that_ran_ahead_of_the_publication_remembers_nothing_of_it() {
+    let log = Log::new();
+    let (marks, stamp) = arrive(&log, log.published());
+    let cell = log.cell(TAG);
+    let publication = log.begin();
+    assert!(log.check(&marks, &stamp).is_some(), "not purged yet, and not said to be");
+    publication.write(&cell, Kind::Hard, now());
+    publication.finish();
+    assert!(log.check(&marks, &stamp).is_none());
+}
+
+#[test]
+fn a_304_that_was_asked_for_before_a_soft_purge_does_not_clear_it() {
+    let log = Log::new();
+    let (marks, stamp) = arrive(&log, log.published());
+    let asked = log.published();
+    purge(&log, Kind::Soft);
+    let validated = stamp.revalidated(asked);
+    assert!(log.check(&marks, &validated).unwrap().softened().is_some());
+}
+
+#[test]
+fn a_304_does_not_revive_what_was_purged_while_it_was_on_its_way() {
+    let log = Log::new();
+    let (marks, stamp) = arrive(&log, log.published());
+    assert!(log.check(&marks, &stamp).is_some());
+    let asked = log.published();
+    purge(&log, Kind::Hard);
+    assert!(log.check(&marks, &stamp.revalidated(asked)).is_none());
+    assert!(log.check(&marks, &stamp.revalidated(log.published())).is_none(), "however young the 304");
+}
+
+#[test]
+fn a_sweep_between_finding_the_cell_and_writing_the_fact_drops_neither() {
+    let log = Log::new();
+    let sent = log.published();
+    let cell = log.cell(TAG);
+    log.sweep();
+    log.sweep();
+    let publication = log.begin();
+    publication.write(&cell, Kind::Hard, now());
+    publication.finish();
+    drop(cell);
+    let (marks, stamp) = arrive(&log, sent);
+    assert!(log.check(&marks, &stamp).is_none());
+}
+
+#[test]
+fn a_sweep_between_purge_and_arrival_does_not_hide_the_purge() {
+    let log = Log::new();
+    let sent = log.published();
+    purge(&log, Kind::Hard);
+    for _ in 0..2 {
+        log.sweep();
+        match log.intern(&subjects(), sent) {
+            Some(marks) => assert!(log.check(&marks, &Stamp::new(sent)).is_none()),
+            None => return,
+        }
+    }
+    panic!("the fact was neither found nor said to be forgotten");
+}
+
+#[test]
+fn publications_wait_for_each_other() {
+    let log = Log::new();
+    let first = log.begin();
+    let second = std::thread::spawn({
+        let log = Arc::clone(&log);
+        move || purge(&log, Kind::Hard)
+    });
+    // Whenever the other thread comes to run, it cannot publish past the first.
+    std::thread::yield_now();
+    assert_eq!(log.published().get(), 0);
+    assert_eq!(first.finish().get(), 1);
+    assert_eq!(second.join().unwrap().get(), 2);
+}
+
+/// The promise itself, with real threads: after a purge has returned, nothing that was asked for before is alive.
+#[test]
+fn nothing_from_before_a_purge_survives_it_under_threads() {
+    const ROUNDS: usize = 2_000;
+    let log = Log::new();
+    std::thread::scope(|scope| {
+        let purger = scope.spawn(|| (0..ROUNDS).for_each(|_| assert!(purge(&log, Kind::Hard) > Sequence(0))));
+        let sweeper = scope.spawn(|| (0..ROUNDS / 20).for_each(|_| log.sweep()));
+        let fetchers = (0..2).map(|_| {
+            scope.spawn(|| {
+                while log.published().get() < ROUNDS as u64 {
+                    let sent = log.published();
+                    // Everything from here on may be interleaved with purges and sweeps.
+                    let Some(marks) = log.intern(&subjects(), sent) else { continue };
+                    let stamp = Stamp::new(sent);
+                    let alive = log.check(&marks, &stamp).is_some();
+                    let _again = log.check(&marks, &stamp);
+                    // Each purge here is of this tag: if one is complete, the response must be dead.
+                    let purged = log.published() > sent;
+                    let still = log.check(&marks, &stamp).is_some();
+                    assert!(!(purged && still), "asked for at {sent:?}, alive: first {alive}, now {still}");
+                }
+            })
+        });
+        let fetchers: Vec<_> = fetchers.collect();
+        purger.join().unwrap();
+        sweeper.join().unwrap();
+        fetchers.into_iter().for_each(|fetcher| fetcher.join().unwrap());
+    });
+}
