@@ -462,6 +462,20 @@ fn head_follows_a_get() {
 }
 
 #[test]
+fn head_goes_by_itself_if_the_get_was_for_one_only() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin.on("GET /a").respond(ok("hello").cache("no-store").held_by(&gate));
+    origin.on("HEAD /a").respond(ok("hello").cache("no-store").field("X-Head", "1"));
+    let proxy = Proxy::before(&origin);
+    let get = begin(&proxy, 1, &proxy.asks("/a"));
+    let head = begin(&proxy, 1, &proxy.ask("HEAD", "/a"));
+    gate.open();
+    assert!(finish(head)[0].fields.has("X-Head"));
+    assert_eq!(texts(&finish(get)), ["hello"]);
+}
+
+#[test]
 fn get_does_not_follow_a_head() {
     let origin = Origin::start();
     let gate = Gate::closed();
@@ -519,6 +533,23 @@ fn the_same_range_is_fetched_once() {
     let waiters = begin(&proxy, 4, &proxy.asks("/a").field("Range", "bytes=1-3"));
     assert_eq!(origin.count("/a"), 1);
     gate.open();
+    for answered in finish(waiters) {
+        assert_eq!((answered.status, answered.text().as_str()), (206, "123"));
+    }
+}
+
+#[test]
+fn a_range_that_cannot_be_shared_is_fetched_by_each() {
+    let origin = Origin::start();
+    let (first, others) = (Gate::closed(), Gate::closed());
+    let part = || answer(206, "123").field("Content-Range", "bytes 1-3/10").cache("no-store");
+    origin.on("/a").respond(part().held_by(&first)).then(part().held_by(&others));
+    let proxy = Proxy::before(&origin);
+    let waiters = begin(&proxy, 4, &proxy.asks("/a").field("Range", "bytes=1-3"));
+    assert_eq!(origin.count("/a"), 1);
+    first.open();
+    origin.wait_for(4);
+    others.open();
     for answered in finish(waiters) {
         assert_eq!((answered.status, answered.text().as_str()), (206, "123"));
     }

@@ -5,6 +5,9 @@
 use crate::proxy::Proxy;
 use crate::support::*;
 
+/// Bytes that mean something somewhere.
+const TELLING: &[u8] = b"\r\n \t:;,=/\0\"%*-0159aZ\x7f\xff";
+
 /// A small generator of numbers that are random enough (xorshift).
 struct Dice(u64);
 
@@ -16,12 +19,12 @@ impl Dice {
         (self.0 % limit as u64) as usize
     }
 
-    /// One to three changes, with a liking for bytes that mean something.
+    /// One to three changes.
     fn garble(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut garbled = bytes.to_vec();
         for _ in 0..=self.below(2) {
             let at = self.below(garbled.len());
-            let byte = b"\r\n \t:;,=/\0\"%*-0159aZ\x7f\xff"[self.below(23)];
+            let byte = TELLING[self.below(TELLING.len())];
             match self.below(5) {
                 0 => garbled[at] = byte,
                 1 => garbled.insert(at, byte),
@@ -42,7 +45,7 @@ impl Dice {
 fn garbled_requests_break_nothing() {
     let origin = Origin::start();
     origin.otherwise(ok("fine").cache("max-age=60").field("ETag", "\"1\"").field("Vary", "Accept-Encoding"));
-    let proxy = Proxy::with(&origin).server("max_head = \"8KiB\"").start();
+    let proxy = Proxy::with(&origin).server("max_head = \"8KiB\"\nmax_target = \"1KiB\"").start();
     let requests: [&[u8]; 3] = [
         b"GET /a?b=c HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip, br;q=0.5\r\nRange: bytes=0-1,2-3\r\n\
           If-None-Match: \"1\", W/\"2\"\r\nCache-Control: max-age=0\r\nConnection: keep-alive, X-A\r\n\r\n",

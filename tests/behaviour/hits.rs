@@ -42,7 +42,7 @@ fn the_age_that_came_with_a_response_is_added_to() {
     let origin = Origin::start();
     origin.on("/a").respond(ok("hello").cache("max-age=60").field("Age", "10"));
     let proxy = Proxy::before(&origin);
-    proxy.get("/a");
+    assert_eq!(proxy.get("/a").field("Age").as_deref(), Some("10"));
     proxy.advance(5);
     let hit = proxy.get("/a");
     assert_hit(&hit);
@@ -170,9 +170,11 @@ fn a_host_is_the_same_in_capitals_and_with_the_default_port() {
     for host in ["Example.COM", "example.com:80"] {
         assert_hit(&proxy.send(&proxy.asks("/a").host(host)));
     }
+    proxy.send(&proxy.asks("/a").host("[::1]:80"));
+    assert_hit(&proxy.send(&proxy.asks("/a").host("[::1]")));
     let absolute = proxy.asks("http://Example.com:80/a").host("example.com");
     assert_hit(&proxy.send(&absolute));
-    assert_eq!(origin.count("/a"), 1);
+    assert_eq!(origin.count("/a"), 2, "once for each of the two hosts");
 }
 
 #[test]

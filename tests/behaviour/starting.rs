@@ -43,7 +43,7 @@ fn an_end_waits_no_longer_than_it_may() {
     open.wait_for_content("some");
     proxy.stop();
     assert!(open.finish().end.is_err());
-    assert!(idle.is_closed());
+    assert!(idle.closes());
 }
 
 #[test]
