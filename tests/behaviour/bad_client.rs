@@ -349,7 +349,7 @@ fn a_client_that_closes_its_side_still_gets_its_answer() {
     gate.open();
     // hyper treats a closed read side as a client that left; either way the answer is stored.
     let _ = exchange.try_finish();
-    proxy.settle();
+    proxy.wait_for_metric("larder_store_entries", 1.0);
     assert_hit(&proxy.get("/a"));
 }
 

@@ -256,6 +256,7 @@ fn a_failing_origin_is_not_hit_by_the_whole_queue() {
     let waiters = begin(&proxy, 40, &proxy.asks("/a"));
     assert_eq!(origin.count("/a"), 1);
     first.open();
+    origin.wait_for(2);
     proxy.settle();
     let at_once = origin.count("/a") - 1;
     assert!(at_once < 39, "{at_once} of 39 waiters went to the failing origin at the same time");
