@@ -35,7 +35,7 @@ const ROUNDS: usize = 10;
 /// The origin thinks for so long. For the shared resource it also is the time for all clients to arrive.
 const LATENCY: Duration = Duration::from_millis(200);
 const GATHERING: Duration = Duration::from_secs(1);
-const CONTENT: usize = 16 * 1024;
+const CONTENT: usize = 1024;
 
 fn main() {
     if !run::is_wanted() {
