@@ -235,7 +235,7 @@ fn every_named_reason_is_given_by_one_room_only() {
         ("storability", policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("reuse", policy::reuse::Why::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("store", store::NOT_SEALED.to_vec()),
-        ("upstream", upstream::Failure::REASONS.to_vec()),
+        ("upstream", upstream::Failure::ALL.map(upstream::Failure::as_str).to_vec()),
         ("server", server::guard::REASONS.to_vec()),
         ("request", request::reasons().to_vec()),
     ];

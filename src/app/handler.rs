@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
+use http::header::HOST;
+use http::uri::PathAndQuery;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use crate::request::{self, Client, Head, Worker};
-use crate::server::{Handler, Peer, guard};
+use crate::server::{Handler, Peer};
 use crate::upstream::OnHints;
 
 /// The proxy as the server calls it.
 #[derive(Clone)]
 pub(super) struct Proxy {
     worker: Worker,
-    limits: guard::Limits,
 }
 
 impl Proxy {
-    pub(super) fn new(worker: Worker, limits: guard::Limits) -> Self {
-        Self { worker, limits }
+    pub(super) fn new(worker: Worker) -> Self {
+        Self { worker }
     }
 }
 
@@ -27,33 +28,23 @@ impl Handler for Proxy {
 
     async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<request::Body> {
         let (parts, content) = request.into_parts();
-        let accepted = match guard::check(&parts, &self.limits) {
-            Ok(accepted) => accepted,
-            Err(rejected) => return self.worker.reject(parts.method, rejected.status, rejected.reason),
-        };
+        // The server has seen to it that there is exactly one, normalised, and that the target is in origin form.
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let slash = || PathAndQuery::from_static("/");
         let head = Head {
-            authority: accepted.authority,
-            target: accepted.target,
+            authority: host.to_owned(),
+            target: parts.uri.path_and_query().cloned().unwrap_or_else(slash),
             method: parts.method,
             version: parts.version,
             fields: parts.headers,
         };
-        let on_hints = (head.version >= Version::HTTP_11).then(|| early_hints(&peer));
+        let on_hints = (head.version == Version::HTTP_11).then(|| early_hints(&peer));
         let client = Client { addr: peer.addr, scheme: "http", on_hints };
-        let answer = self.worker.handle(head, content, client);
-        tokio::pin!(answer);
-        loop {
-            tokio::select! {
-                biased;
-                response = &mut answer => return response,
-                // Being polled is enough: the connection flushes what was queued.
-                () = peer.hints.wait() => {}
-            }
-        }
+        self.worker.handle(head, content, client).await
     }
 }
 
-fn early_hints(peer: &Arc<Peer>) -> OnHints {
-    let peer = peer.clone();
-    Arc::new(move |status, fields| peer.hints.send(status, fields))
+fn early_hints(peer: &Peer) -> OnHints {
+    let hints = peer.hints();
+    Arc::new(move |status, fields| hints.send(status, fields))
 }

@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::request::Engine;
-use crate::server::{BindError, Listeners};
+use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
-use crate::upstream::{self, SharedLimits};
+use crate::upstream;
 use crate::{policy, request, store, validity};
 
 /// How often room is made in the store when nothing calls for it at once.
@@ -53,6 +53,7 @@ pub struct Larder {
     engine: Arc<Engine>,
     /// `true`: end.
     stop: watch::Sender<bool>,
+    drain: ShutdownTrigger,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -77,12 +78,13 @@ impl Larder {
         let engine = engine(&config, &clock)?;
         let listeners = Listeners::bind(&config.server.listen, config.server.threads)?;
         let addrs = listeners.local_addrs().to_vec();
-        let limits = SharedLimits::new(&config.upstreams);
+        let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
         let (stop, stopping) = watch::channel(false);
-        let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, threads: Vec::new() };
+        let (drain, draining) = Shutdown::channel();
+        let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, drain, threads: Vec::new() };
         larder.start_admin(&config, &stopping)?;
         larder.threads.push(housekeeper(larder.engine.clone(), stopping.clone())?);
-        let serving = serving::start(&larder.engine, listeners, &limits, &stopping)?;
+        let serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         larder.threads.extend(serving);
         Ok(larder)
     }
@@ -113,6 +115,7 @@ impl Larder {
     }
 
     fn end(&mut self) {
+        self.drain.begin();
         self.stop.send_replace(true);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -182,7 +185,8 @@ pub fn wait_for_signal() -> Result<(), StartError> {
 
 fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError> {
     let not_stored = not_stored_reasons();
-    let labels = Labels::of(config, &not_stored, upstream::Failure::REASONS);
+    let fetch_failed = upstream::Failure::ALL.map(upstream::Failure::as_str);
+    let labels = Labels::of(config, &not_stored, &fetch_failed);
     let telemetry = Telemetry::new(&config.log, clock, &labels)?;
     let budget = Budget::new(config.cache.memory);
     let store = Store::new(&config.cache, budget.clone(), clock.clone());

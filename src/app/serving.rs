@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use parking_lot::Mutex;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::{Admin, Role};
 use crate::app::StartError;
 use crate::app::handler::Proxy;
 use crate::config::Config;
 use crate::request::{Engine, Worker};
-use crate::server::{self, ConnectionLimit, Listeners, guard};
-use crate::upstream::{SharedLimits, Upstreams};
+use crate::server::{self, ConnectionEvent, ConnectionLimit, Listener, Listeners, Observer, Shutdown};
+use crate::upstream::{self, Upstreams};
 
 pub(super) fn runtime() -> Result<Runtime, StartError> {
     runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)
@@ -23,31 +25,64 @@ pub(super) fn runtime() -> Result<Runtime, StartError> {
 pub(super) fn start(
     engine: &Arc<Engine>,
     listeners: Listeners,
-    limits: &Arc<SharedLimits>,
-    stopping: &watch::Receiver<bool>,
+    origins: &upstream::Shared,
+    draining: &Shutdown,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let config = engine.config();
-    let connections = ConnectionLimit::new(config.server.max_connections);
+    let limit = ConnectionLimit::new(engine.config().server.max_connections);
     let mut threads = Vec::new();
     for (index, own) in listeners.into_threads().into_iter().enumerate() {
         let runtime = runtime()?;
-        let upstreams = Upstreams::new(&config.upstreams, limits.clone())?;
-        let worker = Worker::new(engine.clone(), Arc::new(upstreams));
-        let proxy = Proxy::new(worker, guard::Limits::of(&config.server));
-        let server =
-            server::Server::new(config.server.clone(), connections.clone(), engine.telemetry().clone());
-        let stopping = stopping.clone();
+        let proxy = Proxy::new(Worker::new(engine.clone(), Arc::new(Upstreams::new(origins))));
+        let serving = serve_all(engine.clone(), own, limit.clone(), proxy, draining.clone());
         let thread = thread::Builder::new()
             .name(format!("larder-{index}"))
-            .spawn(move || {
-                if let Err(error) = runtime.block_on(server.serve(own, proxy, stopping)) {
-                    tracing::error!(%error, "a serving thread ended");
-                }
-            })
+            .spawn(move || runtime.block_on(serving))
             .map_err(StartError::Thread)?;
         threads.push(thread);
     }
     Ok(threads)
+}
+
+/// Serves a thread's listeners until the end.
+async fn serve_all(
+    engine: Arc<Engine>,
+    listeners: Vec<Listener>,
+    limit: ConnectionLimit,
+    proxy: Proxy,
+    draining: Shutdown,
+) {
+    let config = Arc::new(engine.config().server.clone());
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        let (config, limit, proxy) = (config.clone(), limit.clone(), proxy.clone());
+        let observer = observer(&engine);
+        accepting.spawn(server::serve(listener, config, limit, observer, proxy, draining.clone()));
+    }
+    while let Some(ended) = accepting.join_next().await {
+        match ended {
+            Ok(Ok(drained)) if drained.cut > 0 => {
+                tracing::warn!(cut = drained.cut, "open requests were cut at the end of drain_timeout");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a listener cannot be used"),
+            Err(error) => tracing::error!(%error, "an accept loop ended"),
+        }
+    }
+}
+
+/// Counts what happens to connections. The guards of open ones are interchangeable, so a stack of them will do.
+fn observer(engine: &Arc<Engine>) -> Observer {
+    let telemetry = engine.telemetry().clone();
+    let open = Mutex::new(Vec::new());
+    Arc::new(move |event| match event {
+        ConnectionEvent::Opened => open.lock().push(telemetry.metrics().connection_opened()),
+        ConnectionEvent::Closed => drop(open.lock().pop()),
+        ConnectionEvent::Panicked => telemetry.metrics().panic(),
+        ConnectionEvent::HintsSent => telemetry.metrics().early_hints(),
+        ConnectionEvent::Stalled | ConnectionEvent::AcceptFailed | ConnectionEvent::Refused(_) => {
+            tracing::debug!(?event, "connection");
+        }
+    })
 }
 
 pub(super) struct AdminAddrs {

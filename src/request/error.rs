@@ -130,6 +130,7 @@ fn status_of(failure: &Failure) -> StatusCode {
     match failure {
         _ if failure.is_timeout() => StatusCode::GATEWAY_TIMEOUT,
         Failure::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::RequestStalled => StatusCode::REQUEST_TIMEOUT,
         // The client's own content broke off or was malformed.
         Failure::RequestBody => StatusCode::BAD_REQUEST,
         _ => StatusCode::BAD_GATEWAY,

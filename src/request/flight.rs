@@ -299,7 +299,7 @@ impl Job {
     ) -> Self {
         let engine = worker.engine();
         let received = &request.received;
-        let mut fields = forward::shared(engine, received);
+        let mut fields = forward::shared(engine, request);
         let range = match errand {
             Errand::Range => received.fields.get(RANGE).cloned(),
             Errand::Whole(_) | Errand::Rest(_) => None,

@@ -9,7 +9,7 @@ use http::header::{
 use http::{Request, Version};
 
 use crate::policy::precondition::strip_conditions;
-use crate::request::receive::Received;
+use crate::request::receive::{Received, Routed};
 use crate::request::worker::Engine;
 use crate::upstream::RequestBody;
 
@@ -19,26 +19,28 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The fields of a request that is passed on for one client: its own, and ours about the hop.
-pub(crate) fn passed(engine: &Engine, received: &Received) -> HeaderMap {
+pub(crate) fn passed(engine: &Engine, request: &Routed) -> HeaderMap {
+    let received = &request.received;
     let mut fields = received.fields.clone();
     // The server answers `100-continue` itself, when the content is first asked for (RFC 9110 §10.1.1).
     fields.remove(EXPECT);
     if received.wants_trailers {
         fields.insert(TE, HeaderValue::from_static("trailers"));
     }
-    add_hop(engine, received, &mut fields);
+    add_hop(engine, request, &mut fields);
     fields
 }
 
 /// The fields of a request whose answer may be shared: without what only concerns this client's copy.
 /// Preconditions and ranges are answered for each client from the shared response.
-pub(crate) fn shared(engine: &Engine, received: &Received) -> HeaderMap {
+pub(crate) fn shared(engine: &Engine, request: &Routed) -> HeaderMap {
+    let received = &request.received;
     let mut fields = received.fields.clone();
     strip_conditions(&mut fields);
     for name in [EXPECT, CACHE_CONTROL, PRAGMA] {
         fields.remove(name);
     }
-    add_hop(engine, received, &mut fields);
+    add_hop(engine, request, &mut fields);
     fields
 }
 
@@ -57,14 +59,16 @@ pub(crate) fn request(
     request
 }
 
-fn add_hop(engine: &Engine, received: &Received, fields: &mut HeaderMap) {
+fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {
+    let received = &request.received;
     let peer = received.client.addr.ip();
     if !received.trusted {
         for name in [&FORWARDED, &X_FORWARDED_FOR, &X_FORWARDED_PROTO] {
             fields.remove(name);
         }
     }
-    set(fields, HOST, &received.authority);
+    let host = engine.config.upstreams[request.upstream].host.as_deref();
+    set(fields, HOST, host.unwrap_or(&received.authority));
     extend_list(fields, X_FORWARDED_FOR, &peer.to_string());
     for (name, value) in [(X_FORWARDED_PROTO, received.scheme), (X_FORWARDED_HOST, &received.authority)] {
         if !fields.contains_key(&name) {

@@ -37,7 +37,7 @@ pub use error::reasons;
 pub use receive::{Client, Head};
 pub use worker::{Engine, Worker};
 
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::request::answer::Answer;
@@ -45,7 +45,7 @@ use crate::request::coalesce::Company;
 use crate::request::error::Refusal;
 use crate::request::flight::Attempt;
 use crate::request::plan::Plan;
-use crate::request::receive::{Received, Refused, Routed};
+use crate::request::receive::{Received, Routed};
 
 /// How often the answer of a shared fetch may turn out not to be for a request before it fetches alone.
 const SHARED_ATTEMPTS: u32 = 2;
@@ -63,14 +63,6 @@ impl Worker {
             }
             Err(refused) => respond::refuse(engine, *refused),
         }
-    }
-
-    /// Answers a request whose head the server does not accept, and ends its connection.
-    pub fn reject(&self, method: Method, status: StatusCode, reason: &'static str) -> Response<Body> {
-        let engine = self.shared_engine();
-        let at = engine.clock.moment();
-        let refusal = Refusal::new(status, reason);
-        respond::reject(engine, Refused { method, at, refusal, line: None })
     }
 
     async fn answer(&self, request: &mut Routed) -> Answer {

@@ -21,7 +21,7 @@ use crate::validity::{Fact, Kind, Sequence, Stamp, Subject};
 
 pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static str) -> Answer {
     let engine = worker.engine();
-    let fields = forward::passed(engine, &request.received);
+    let fields = forward::passed(engine, request);
     let sent = engine.log.published();
     let started = engine.clock.moment();
     let body = take_content(request);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
-    CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, VARY, VIA,
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE,
+    ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, VARY, VIA,
 };
 use http::{Method, Response, StatusCode};
 
@@ -93,13 +93,6 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
         line: refused.line,
     };
     response.map(|body| body.recorded(engine, record))
-}
-
-/// Renders the answer to a request whose head is not to be trusted, and ends its connection.
-pub(crate) fn reject(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
-    let mut response = refuse(engine, refused);
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 fn own(refusal: Refusal) -> Response<Body> {

@@ -1,140 +1,106 @@
-//! Accepting clients and serving their connections until the end.
+//! One connection: hyper between the socket and the handler.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
+use tracing::debug;
 
 use crate::config;
-use crate::server::io::Socket;
-use crate::server::{ConnectionLimit, EarlyHints, Handler, Peer};
-use crate::telemetry::{OpenConnection, Telemetry};
 
-/// How long to wait before accepting again when the process is out of file descriptors.
-const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(50);
+use super::body::Served;
+use super::guard::{self, Accepted, Limits, Rejection};
+use super::io::ClientIo;
+use super::wire::Wire;
+use super::{ConnectionEvent, Handler, Observer, Peer, problem};
 
-/// The server of one thread.
-#[derive(Clone)]
-pub struct Server {
-    config: Arc<config::Server>,
-    limit: ConnectionLimit,
-    telemetry: Arc<Telemetry>,
+/// Bounds what hyper buffers for one connection in each direction; hyper takes no less than 8 KiB.
+const MOST_BUFFERED: usize = 64 * 1024;
+
+/// What all connections of a listener have in common.
+pub(super) struct Site<H> {
+    pub(super) config: Arc<config::Server>,
+    pub(super) handler: H,
+    pub(super) observer: Observer,
+    protocol: http1::Builder,
+    limits: Limits,
 }
 
-impl Server {
-    /// A server that counts its connections in `telemetry`.
-    pub fn new(config: config::Server, limit: ConnectionLimit, telemetry: Arc<Telemetry>) -> Self {
-        Self { config: Arc::new(config), limit, telemetry }
+impl<H: Handler> Site<H> {
+    pub(super) fn new(config: Arc<config::Server>, handler: H, observer: Observer) -> Self {
+        let limits = Limits { max_target: config.max_target, default_port: 80 };
+        Self { protocol: protocol(&config), limits, config, handler, observer }
     }
 
-    /// Serves `listeners` on the current runtime until `stop` shows `true`; then lets open requests end, within the
-    /// configured time.
-    ///
-    /// # Errors
-    ///
-    /// A listener cannot be used with the runtime.
-    pub async fn serve<H: Handler>(
-        self,
-        listeners: Vec<StdListener>,
-        handler: H,
-        stop: watch::Receiver<bool>,
-    ) -> io::Result<()> {
-        let graceful = Arc::new(GracefulShutdown::new());
-        let mut accepting = tokio::task::JoinSet::new();
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            let (server, handler) = (self.clone(), handler.clone());
-            let (graceful, stop) = (graceful.clone(), stop.clone());
-            accepting.spawn(async move { server.accept(listener, handler, &graceful, stop).await });
+    /// Serves a connection until it ends or, once the wire says so, until the request under way is answered.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, addr: SocketAddr, wire: Arc<Wire>) {
+        let Ok(local) = stream.local_addr() else { return };
+        // Heads and small bodies leave in one write; Nagle's algorithm would hold back the last of larger ones.
+        if stream.set_nodelay(true).is_err() {
+            return;
         }
-        while accepting.join_next().await.is_some() {}
-        let Some(graceful) = Arc::into_inner(graceful) else { return Ok(()) };
-        if tokio::time::timeout(self.config.drain_timeout, graceful.shutdown()).await.is_err() {
-            tracing::warn!("open requests were cut at the end of the drain timeout");
-        }
-        Ok(())
-    }
-
-    async fn accept<H: Handler>(
-        &self,
-        listener: TcpListener,
-        handler: H,
-        graceful: &GracefulShutdown,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let mut stopped = pin!(async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        });
-        loop {
-            let next = async {
-                let permit = self.limit.permit().await;
-                (permit, listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
-                biased;
-                () = &mut stopped => return,
-                next = next => next,
-            };
-            match accepted {
-                Ok((stream, addr)) => self.connect(stream, addr, permit, handler.clone(), graceful),
-                Err(error) => pause_after(&error).await,
-            }
-        }
-    }
-
-    fn connect<H: Handler>(
-        &self,
-        stream: TcpStream,
-        addr: SocketAddr,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-        handler: H,
-        graceful: &GracefulShutdown,
-    ) {
-        // Without it small answers wait for acknowledgements; a socket that refuses is about to fail anyway.
-        let _ = stream.set_nodelay(true);
         bound_send_queue(&stream);
-        let peer = Arc::new(Peer { addr, hints: EarlyHints::default() });
-        let socket = Socket::new(stream, peer.clone(), self.config.stall_timeout);
-        let service = service_fn(move |request| {
-            let (handler, peer) = (handler.clone(), peer.clone());
-            async move {
-                peer.hints.open();
-                let response = handler.handle(request, peer.clone()).await;
-                peer.hints.close();
-                Ok::<_, std::convert::Infallible>(response)
+        let peer = Arc::new(Peer { addr: canonical(addr), local: canonical(local), wire: Arc::clone(&wire) });
+        let io =
+            ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
+        let service = service_fn(|request| self.answer(request, &peer));
+        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut told = false;
+        let ended = poll_fn(|cx| {
+            wire.set_task(cx.waker());
+            if wire.is_draining() && !told {
+                told = true;
+                connection.as_mut().graceful_shutdown();
             }
+            connection.as_mut().poll(cx)
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.config.header_timeout)
-            .max_buf_size(self.config.max_head.max(8192))
-            .max_headers(self.config.max_fields)
-            .half_close(false)
-            .serve_connection(socket, service);
-        let connection = graceful.watch(connection);
-        let guard = Open {
-            telemetry: self.telemetry.clone(),
-            _counted: self.telemetry.metrics().connection_opened(),
-            _permit: permit,
-        };
-        tokio::spawn(async move {
-            let _guard = guard;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, client = %addr, "connection ended");
-            }
-        });
+        if let Err(error) = ended.await {
+            debug!(client = %addr, %error, "connection ended early");
+        }
+    }
+
+    /// The life of one request.
+    fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+    ) -> impl Future<Output = Result<Response<Served<H::Body>>, Infallible>> + use<H> {
+        let (site, peer) = (Arc::clone(self), Arc::clone(peer));
+        let version = request.version();
+        peer.wire.begin(version == Version::HTTP_11);
+        peer.wire.set_unanswered(!request.body().is_end_stream());
+        async move {
+            let response = match admit(request, &site.limits, peer.local) {
+                Ok(request) => {
+                    let response = site.handler.handle(request, Arc::clone(&peer)).await;
+                    let close_delimited = version == Version::HTTP_10 && !has_length(&response);
+                    let wire = Arc::clone(&peer.wire);
+                    response.map(|body| Served::handlers(body, wire, close_delimited))
+                }
+                Err(rejection) => {
+                    (site.observer)(ConnectionEvent::Refused(rejection.reason));
+                    problem::response(&rejection, &site.config.name).map(Served::ours)
+                }
+            };
+            peer.wire.end();
+            Ok(response)
+        }
     }
 }
 
 /// Bytes that wait unsent in the kernel for one client.
+#[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
 /// Keeps the kernel from queueing megabytes for a slow client: they would be memory that no limit counts, and while they
@@ -146,27 +112,54 @@ fn bound_send_queue(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// An open connection; it counts as one until it is dropped, by a panic too.
-struct Open {
-    telemetry: Arc<Telemetry>,
-    _counted: OpenConnection,
-    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
+/// hyper with our bounds. Not half-open: a client that closes its side is taken for gone, which is how hyper notices
+/// that a client has gone while its request is being handled.
+fn protocol(config: &config::Server) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        .max_header_size(config.max_head)
+        .max_buf_size(config.max_head.max(MOST_BUFFERED))
+        .max_headers(config.max_fields)
+        .half_close(false)
+        .keep_alive(true)
+        .pipeline_flush(false);
+    protocol
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.telemetry.metrics().panic();
-        }
+/// Brings a request that passes the guard into the one shape that handlers see.
+fn admit(
+    request: Request<Incoming>,
+    limits: &Limits,
+    local: SocketAddr,
+) -> Result<Request<Incoming>, Rejection> {
+    let (mut head, body) = request.into_parts();
+    let Accepted { authority, target } = guard::check(&head, limits)?;
+    let host = match authority {
+        Some(authority) if head.headers.get(HOST).is_some_and(|host| *host == *authority) => None,
+        Some(authority) => HeaderValue::try_from(authority.into_owned()).ok(),
+        // HTTP/1.0: what was asked is whoever listens where the client has connected (RFC 9110 §7.2).
+        None => HeaderValue::try_from(local.to_string()).ok(),
+    };
+    let uri = match head.uri.scheme() {
+        None => None,
+        Some(_) => PathAndQuery::try_from(target.into_owned()).map(Uri::from).ok(),
+    };
+    if let Some(host) = host {
+        head.headers.insert(HOST, host);
     }
+    if let Some(uri) = uri {
+        head.uri = uri;
+    }
+    Ok(Request::from_parts(head, body))
 }
 
-/// A client that left before it was accepted is none of our business; out of file descriptors, waiting helps.
-async fn pause_after(error: &io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
-        return;
-    }
-    tracing::warn!(%error, "cannot accept clients");
-    tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
+fn has_length<B: Body>(response: &Response<B>) -> bool {
+    response.headers().contains_key(CONTENT_LENGTH) || response.body().size_hint().exact().is_some()
+}
+
+/// An IPv4 client of a dual-stack socket shows as `::ffff:a.b.c.d`.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

@@ -1,85 +1,64 @@
-//! 103 Early Hints (RFC 8297) towards clients.
+//! 103 Early Hints towards the client (RFC 8297).
 //!
-//! hyper's server has no call for interim responses, so they take a way around it: the handler renders one into the
-//! connection's slot, and the connection's [`io`](super::io) wrapper writes the slot out when hyper has nothing of its
-//! own to write. While a handler is at work that is so: hyper answers the requests of an HTTP/1 connection one by
-//! one.
+//! hyper's server has no call for interim responses, but it calls `poll_flush` of the transport whenever it has
+//! written all it has, each time a connection is polled, also with nothing to write. So hints go into the
+//! connection's [`Wire`], the connection is woken, and [`io`](super::io) writes them there. At that point the output
+//! stands between two messages, unless a response is under way, and then the exchange is closed to hints.
 
-use std::fmt;
+use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName};
 
-/// Rendered interim responses that wait to be written, in bytes; more are dropped.
-const MAX_QUEUED: usize = 32 * 1024;
+use super::wire::{Exchange, Wire};
 
-/// A connection's slot for interim responses.
-#[derive(Default)]
+/// Sends interim responses ahead of one final response. Cheap to clone; may be used from any thread and outlive the
+/// request, whereupon it does nothing.
+#[derive(Clone, Debug)]
 pub struct EarlyHints {
-    queued: Mutex<Queue>,
-    arrived: Notify,
+    wire: Arc<Wire>,
+    exchange: Exchange,
 }
 
-#[derive(Default)]
-struct Queue {
-    /// A handler is at work, and its final head has not begun.
-    open: bool,
-    bytes: Vec<u8>,
-}
+/// They belong to one hop, to content, or to one client; a hint is none of these.
+const WITHHELD: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::PROXY_AUTHENTICATE,
+    header::SET_COOKIE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 
 impl EarlyHints {
-    /// Queues an interim response. Dropped if the final one has begun.
+    /// For the request now being handled on `wire`.
+    pub(super) fn new(wire: Arc<Wire>) -> Self {
+        let exchange = wire.exchange();
+        Self { wire, exchange }
+    }
+
+    /// Sends `fields` at once if `status` is 103, the client speaks HTTP/1.1 and the final response has not begun; else
+    /// does nothing. Fields of one hop, of framing, and cookies are left out.
     pub fn send(&self, status: StatusCode, fields: &HeaderMap) {
-        let mut queue = self.queued.lock();
-        let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if !queue.open || queue.bytes.len() + size > MAX_QUEUED {
-            return;
+        if status == StatusCode::EARLY_HINTS {
+            self.wire.queue(self.exchange, &render(fields));
         }
-        render(status, fields, &mut queue.bytes);
-        drop(queue);
-        self.arrived.notify_one();
-    }
-
-    /// Resolves when something was queued since the last time. Whoever waits for it inside the connection's task gets
-    /// the connection polled, and so flushed.
-    pub async fn wait(&self) {
-        self.arrived.notified().await;
-    }
-
-    /// A request's handler begins.
-    pub(super) fn open(&self) {
-        self.queued.lock().open = true;
-    }
-
-    /// A request's final head begins.
-    pub(super) fn close(&self) {
-        self.queued.lock().open = false;
-    }
-
-    /// What waits to be written.
-    pub(super) fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.queued.lock().bytes)
     }
 }
 
-impl fmt::Debug for EarlyHints {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EarlyHints").finish_non_exhaustive()
-    }
-}
-
-fn render(status: StatusCode, fields: &HeaderMap, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.extend_from_slice(b" ");
-    out.extend_from_slice(status.canonical_reason().unwrap_or("Interim").as_bytes());
-    out.extend_from_slice(b"\r\n");
-    for (name, value) in fields {
+fn render(fields: &HeaderMap) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
+    for (name, value) in fields.iter().filter(|(name, _)| !WITHHELD.contains(name)) {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
+    out
 }

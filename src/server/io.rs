@@ -1,7 +1,9 @@
-//! A client's socket as hyper sees it: it gives up on a client that takes nothing, and carries interim responses.
+//! The transport under hyper: a TCP stream that does not wait forever, slips early hints between messages, and
+//! closes so that the client can read what was said last.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,70 +11,131 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::server::Peer;
+use super::wire::Wire;
+use super::{ConnectionEvent, Observer};
 
-pub(super) struct Socket {
+/// How long, and for how many bytes, a closing connection listens to a client that is still sending.
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// One client's connection.
+pub(super) struct ClientIo {
     stream: TokioIo<TcpStream>,
-    peer: Arc<Peer>,
-    /// Interim responses that are being written. They go before anything that hyper writes next.
-    interim: Vec<u8>,
+    wire: Arc<Wire>,
+    observer: Observer,
     stall_timeout: Duration,
-    /// Runs while a write waits for the client; made only then.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing; made only then.
+    stall: Option<Pin<Box<Sleep>>>,
+    interim: Interim,
+    linger: Option<Linger>,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, stall_timeout: Duration) -> Self {
-        Self { stream: TokioIo::new(stream), peer, interim: Vec::new(), stall_timeout, stalled: None }
+/// An interim response that has been begun: it must be finished before anything else is written.
+#[derive(Debug, Default)]
+struct Interim {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+#[derive(Debug)]
+struct Linger {
+    timer: Pin<Box<Sleep>>,
+    read: usize,
+}
+
+impl ClientIo {
+    /// `stall_timeout` is how long the client may take nothing of what waits for it.
+    pub(super) fn new(
+        stream: TcpStream,
+        wire: Arc<Wire>,
+        observer: Observer,
+        stall_timeout: Duration,
+    ) -> Self {
+        Self {
+            stream: TokioIo::new(stream),
+            wire,
+            observer,
+            stall_timeout,
+            stall: None,
+            interim: Interim::default(),
+            linger: None,
+        }
     }
 
-    /// A client whose window stays shut must not hold on to memory: after `stall_timeout` without a byte taken its
-    /// connection fails.
-    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Gives up on a write that the client has not taken a byte of for `stall_timeout`. A fast client never meets the
+    /// timer: it is made when a write first has to wait.
+    fn impatient(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.stall = None;
             return written;
         }
-        let patience = self.stall_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        let timer = self.stall.get_or_insert_with(|| Box::pin(sleep(self.stall_timeout)));
+        ready!(timer.as_mut().poll(cx));
+        (self.observer)(ConnectionEvent::Stalled);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Writes the rest of an interim response that has been begun.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.interim.is_empty() {
-            self.interim = self.peer.hints.take();
-        }
-        while !self.interim.is_empty() {
-            let written = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
-            let written = ready!(self.watch(cx, written))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        while self.interim.written < self.interim.bytes.len() {
+            let rest = &self.interim.bytes[self.interim.written..];
+            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
+            match ready!(self.impatient(cx, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.interim.written += n,
             }
-            self.interim.drain(..written);
+        }
+        if !self.interim.bytes.is_empty() {
+            self.interim = Interim::default();
+            (self.observer)(ConnectionEvent::HintsSent);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and drops what the client still sends, until it stops, for a while.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let linger =
+            self.linger.get_or_insert_with(|| Linger { timer: Box::pin(sleep(LINGER_TIME)), read: 0 });
+        let mut space = [MaybeUninit::uninit(); 4096];
+        while linger.read < LINGER_BYTES && linger.timer.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::uninit(&mut space);
+            match ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => linger.read += buffer.filled().len(),
+                _ => break,
+            }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl Read for Socket {
+impl Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.wire.set_unanswered(true);
+        }
+        read
     }
 }
 
-impl Write for Socket {
+impl Write for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, written)
+        self.impatient(cx, written)
     }
 
     fn poll_write_vectored(
@@ -82,21 +145,44 @@ impl Write for Socket {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, written)
+        self.impatient(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes the socket when its own buffer is empty, at the end of each turn of the connection: between two
-    /// messages, so this is where an interim response may stand.
+    /// hyper calls this at the end of every turn of a connection, and only once it has written all it has (`Buffered::
+    /// poll_flush`). So if no response is under way we are between two messages, where an interim one may go.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if let Some(bytes) = self.wire.take_queued() {
+            self.interim = Interim { bytes, written: 0 };
+            ready!(self.poll_interim(cx))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.wire.flushed();
+        Poll::Ready(Ok(()))
     }
 
+    /// Says that nothing more will come. If the client may still be sending (its request was refused half-way), it
+    /// is listened to for a moment: closing with bytes unread would reset the connection, and the reset may
+    /// overtake our answer (RFC 9112 §9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !self.wire.is_unanswered() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_linger(cx)
+    }
+}
+
+impl Drop for ClientIo {
+    fn drop(&mut self) {
+        if self.wire.must_reset() {
+            let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+        }
     }
 }

@@ -4,17 +4,27 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Shared by all serving threads. At the limit nothing more is accepted: further clients wait in the kernel's queue.
+/// Most open connections, over all threads.
+///
+/// Beyond it nobody is turned away: each accept loop holds the one client it has just accepted and accepts no more,
+/// so further clients wait in the kernel's queue until somebody leaves (idle connections do so after
+/// `header_timeout`). A full house is then slow instead of broken. The count may exceed the limit by one per
+/// accept loop.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit(Arc<Semaphore>);
 
+/// The right to be connected; ends with the connection, a panicking one included.
+pub(super) type Seat = OwnedSemaphorePermit;
+
 impl ConnectionLimit {
-    /// At most `most` connections.
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+    /// At most `connections`, at least one.
+    pub fn new(connections: usize) -> Self {
+        Self(Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS))))
     }
 
-    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.clone().acquire_owned().await.ok()
+    /// Waits for a free seat. Giving up waiting costs nothing.
+    pub(super) async fn seat(&self) -> Option<Seat> {
+        // The semaphore is never closed.
+        Arc::clone(&self.0).acquire_owned().await.ok()
     }
 }

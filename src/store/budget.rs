@@ -5,9 +5,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::store::pressure::Pressure;
+
+/// Memory runs short above this share of the limit, in percent. Above what stored responses may take in all, or a full
+/// cache would be in constant need.
+const SHORT: u64 = 90;
 /// What a [`Bytes`] costs beside its data: the handle in the list that holds it, and the owner on the heap (drop function
 /// and count, the slice, the charge). `tests/overhead.rs` holds it against an allocator that counts.
 pub const PER_CHUNK: usize = size_of::<Bytes>() + 2 * size_of::<usize>() + size_of::<Charged<Box<[u8]>>>();
@@ -21,12 +27,13 @@ pub struct Budget {
     /// Holds under threads since a charge is taken by one compare-and-swap from a value that it fits on, and given back
     /// once, by the drop of the only value that stands for it. Relaxed: nothing is read on the strength of the number.
     used: AtomicU64,
+    pressure: Pressure,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
+        Arc::new(Self { limit, used: AtomicU64::new(0), pressure: Pressure::default() })
     }
 
     /// Bytes in use.
@@ -42,8 +49,27 @@ impl Budget {
     /// Charges `bytes`, unless that would pass the limit. Never waits.
     pub fn try_charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         let fits = |used: u64| used.checked_add(bytes as u64).filter(|sum| *sum <= self.limit);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).ok()?;
+        let charged = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        if charged.is_err() || self.is_short() {
+            self.pressure.ring();
+        }
+        charged.ok()?;
         Some(Charge { budget: self.clone(), bytes })
+    }
+
+    /// Whether it is time to make room.
+    pub(super) fn is_short(&self) -> bool {
+        self.used() > self.limit / 100 * SHORT
+    }
+
+    /// Waits until memory runs short, at most for `timeout`.
+    pub(super) fn wait_until_short(&self, timeout: Duration) {
+        self.pressure.wait(timeout);
+    }
+
+    /// Whether somebody has ever waited for that.
+    pub(super) fn is_attended(&self) -> bool {
+        self.pressure.is_attended()
     }
 
     /// A charged copy of `data`, of exactly its size. `None`: it does not fit.

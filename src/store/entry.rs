@@ -4,12 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use http::HeaderName;
+
 use crate::clock::Moment;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
+use crate::store::budget::allocated;
 use crate::store::{Head, Sealed};
 use crate::validity::{Marks, Stamp};
+
+/// Bytes of an entry and its content's frame, each with the two counts of its `Arc`.
+const PER_ENTRY: usize = size_of::<Entry>() + size_of::<Sealed>() + 4 * size_of::<usize>();
+/// Bytes of a `Last-Modified` as sent, which is kept with its validators.
+const DATE: usize = 29;
 
 /// Which bytes of the representation an entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,14 +155,33 @@ impl Entry {
         now.to_nanos() < self.held_off_until.load(Ordering::Relaxed)
     }
 
-    /// Bytes that it takes, shared ones included.
-    pub(super) fn cost(&self) -> u64 {
-        let own = size_of::<Self>() + self.marks.size() + self.variant.key().len() + self.head.size();
-        own as u64 + self.body.len()
+    /// Whether it holds the whole representation.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.extent, Extent::Whole)
     }
 
-    /// How long from its receipt it is of use.
-    pub(super) fn horizon(&self, keep: Duration) -> Duration {
-        self.terms.horizon(keep)
+    /// Whether it is the better one to keep of two that serve the same requests: its bytes were asked for later, or
+    /// else it was received (or validated) later. Equals are not younger than each other.
+    pub(super) fn is_younger_than(&self, other: &Entry) -> bool {
+        (self.stamp.body(), self.received) > (other.stamp.body(), other.received)
+    }
+
+    /// How long it is of use yet: until it is stale, past all stale grants, and past `keep`, when its validators are
+    /// no longer worth their place.
+    pub(super) fn useful_for(&self, keep: Duration, now: Moment) -> Duration {
+        self.terms.horizon(keep).saturating_sub(now.since(self.received))
+    }
+
+    /// Bytes that it takes beside head and content, which carry their charges themselves.
+    pub(super) fn overhead(&self) -> usize {
+        let etag = self.validators.etag.as_ref().map_or(0, |tag| tag.as_bytes().len());
+        let names = (self.variant.fields().len() + self.terms.omitted.len()) * size_of::<HeaderName>();
+        let parts = [self.variant.key().len(), names, etag, DATE, self.marks.size()];
+        PER_ENTRY + parts.into_iter().filter(|part| *part > 0).map(allocated).sum::<usize>()
+    }
+
+    /// Bytes that it takes in all, content that it shares with others included.
+    pub(super) fn size(&self) -> u64 {
+        self.overhead() as u64 + self.head.size() as u64 + self.body.size()
     }
 }

@@ -1,27 +1,33 @@
-//! The tier in memory.
+//! The tier in memory: moka behind a small API.
+//!
+//! moka decides what stays, by frequency and weight, and forgets what has outlived its use. What it decides lags behind
+//! what was inserted, so its capacity is a share of the limit, and the [`Budget`] is the ceiling that holds at every
+//! moment. All changes to one key go through `and_compute_with`, which runs them one after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::key::{CacheKey, KeyHash};
-use crate::store::{Budget, Entry, Extent};
+use crate::store::budget::allocated;
+use crate::store::{Budget, Charge, Entry};
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
 /// log of purges.
 const SHARE: u64 = 85;
-/// Above this share of the limit, in percent, room is made at once and not at the next tick.
-const PRESSURE: u64 = 80;
-/// moka weighs in 32 bits; in units of this many bytes no object overflows them.
+/// moka weighs in 32 bits; in units of this many bytes no resource overflows them.
 const UNIT: u64 = 64;
-/// What a resource costs beyond its entries: its key, its place in moka's tables and queues.
-const PER_RESOURCE: u64 = 320;
+/// What a resource costs beyond its entries and its URL: its own frame, and the key's places in moka's table, queues and
+/// timers. Measured by `tests/overhead.rs`.
+const PER_RESOURCE: usize = 512;
+/// moka's timers need not reach further.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// All stored responses to one key.
 #[derive(Debug)]
@@ -30,12 +36,10 @@ pub struct Resource {
     pub url: Box<str>,
     /// Newest first.
     pub variants: Box<[Arc<Entry>]>,
-}
-
-impl Resource {
-    fn cost(&self) -> u64 {
-        PER_RESOURCE + self.url.len() as u64 + self.variants.iter().map(|entry| entry.cost()).sum::<u64>()
-    }
+    weight: u32,
+    useful_for: Duration,
+    /// For what heads and contents do not carry themselves.
+    _charge: Charge,
 }
 
 /// What became of a commit.
@@ -43,8 +47,10 @@ impl Resource {
 pub enum Committed {
     /// It is stored.
     Stored,
-    /// What is stored was fetched later.
+    /// What is stored is younger.
     Older,
+    /// There is no memory for it.
+    NoRoom,
 }
 
 /// What the store holds.
@@ -54,20 +60,23 @@ pub struct Figures {
     pub bytes: u64,
     /// Stored responses.
     pub entries: u64,
-    /// The ceiling.
+    /// The ceiling, in bytes.
     pub limit: u64,
     /// Resources dropped to make room.
     pub evictions: u64,
 }
 
-/// Stored responses by key.
+/// Stored responses by key. Shared by all threads.
 #[derive(Debug)]
 pub struct Store {
     cache: Cache<CacheKey, Arc<Resource>, KeyHash>,
     budget: Arc<Budget>,
+    clock: Clock,
+    keep: Duration,
     max_variants: usize,
     evictions: Arc<AtomicU64>,
-    /// Stored responses, over all resources: counted when a resource is put, and off again when moka lets go of it.
+    /// Stored responses, over all resources. INVARIANT: those of a resource are added before it is put, and taken off
+    /// when moka lets go of it, which it tells exactly once for each; so it is never below zero.
     entries: Arc<AtomicU64>,
 }
 
@@ -79,10 +88,9 @@ impl Store {
         let (evicted, gone) = (evictions.clone(), entries.clone());
         let cache = Cache::builder()
             .max_capacity(budget.limit() / 100 * SHARE / UNIT)
-            .weigher(|_: &CacheKey, resource: &Arc<Resource>| {
-                u32::try_from(resource.cost() / UNIT + 1).unwrap_or(u32::MAX)
-            })
-            .expire_after(Horizon { keep: config.keep, clock })
+            .weigher(|_: &CacheKey, resource: &Arc<Resource>| resource.weight)
+            .expire_after(Usefulness)
+            // It runs on whatever thread moka is at work on, so it must not do more than this.
             .eviction_listener(move |_, resource: Arc<Resource>, cause| {
                 gone.fetch_sub(resource.variants.len() as u64, Ordering::Relaxed);
                 if cause == RemovalCause::Size {
@@ -90,46 +98,63 @@ impl Store {
                 }
             })
             .build_with_hasher(KeyHash::default());
-        Arc::new(Self { cache, budget, max_variants: config.max_variants.max(1), evictions, entries })
+        let (keep, max_variants) = (config.keep, config.max_variants.max(1));
+        Arc::new(Self { cache, budget, clock, keep, max_variants, evictions, entries })
     }
 
-    /// What is stored under a key.
+    /// What is stored under a key. Takes no lock.
     pub fn get(&self, key: &CacheKey) -> Option<Arc<Resource>> {
         self.cache.get(key)
     }
 
-    /// Stores an entry, in place of an earlier one of the same variant and kind.
+    /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of
+    /// too many variants the oldest goes.
     pub fn commit(&self, key: CacheKey, url: &str, entry: Arc<Entry>) -> Committed {
         let mut committed = Committed::Stored;
         self.cache.entry(key).and_compute_with(|stored| {
             let stored = stored.map(|stored| stored.into_value());
             let variants = stored.as_deref().map_or(&[][..], |resource| &resource.variants);
-            match merged(variants, &entry, self.max_variants) {
-                Some(variants) => self.put(url, variants),
+            let Some(variants) = self.merged(variants, &entry) else {
+                committed = Committed::Older;
+                return Op::Nop;
+            };
+            match self.resource(url, variants) {
+                Some(resource) => self.put(resource),
                 None => {
-                    committed = Committed::Older;
+                    committed = Committed::NoRoom;
                     Op::Nop
                 }
             }
         });
-        if self.is_under_pressure() {
-            self.cache.run_pending_tasks();
-        }
+        self.relieve();
         committed
     }
 
-    /// Puts `new` in the place of `old`, if `old` is still there.
+    /// Puts `new` in the place of `old`, if `old` is still there and there is memory for it.
     pub fn replace(&self, key: &CacheKey, old: &Arc<Entry>, new: Arc<Entry>) -> bool {
-        self.edit(key, old, |variants, place| {
-            variants.remove(place);
-            variants.insert(0, new.clone());
-        })
+        let mut replaced = false;
+        self.edit(key, old, |resource, others| {
+            let variants = std::iter::once(new).chain(others).collect();
+            match self.resource(&resource.url, variants) {
+                Some(resource) => {
+                    replaced = true;
+                    self.put(resource)
+                }
+                None => Op::Nop,
+            }
+        });
+        replaced
     }
 
     /// Drops an entry, if it is still there.
     pub fn remove(&self, key: &CacheKey, entry: &Arc<Entry>) {
-        self.edit(key, entry, |variants, place| {
-            variants.remove(place);
+        self.edit(key, entry, |resource, others| {
+            let others: Vec<_> = others.collect();
+            if others.is_empty() {
+                return Op::Remove;
+            }
+            // Without memory for a smaller list the whole list goes: what is to be removed must.
+            self.resource(&resource.url, others).map_or(Op::Remove, |resource| self.put(resource))
         });
     }
 
@@ -143,95 +168,130 @@ impl Store {
         }
     }
 
-    /// Evicts and expires. For the housekeeping thread.
+    /// Evicts and expires.
     pub fn tick(&self) {
         self.cache.run_pending_tasks();
+        if self.budget.is_short() {
+            // What was dropped is let go when every thread is seen to have moved on, which takes moka's reclamation two
+            // more looks.
+            self.cache.run_pending_tasks();
+            self.cache.run_pending_tasks();
+        }
     }
 
-    /// Little memory is left.
-    pub fn is_under_pressure(&self) -> bool {
-        self.budget.used() > self.budget.limit() / 100 * PRESSURE
+    /// One round of housekeeping, on a thread of its own: waits until memory runs short, or for `at_most`, and makes
+    /// room. As long as nobody calls this, those who store have to do it themselves.
+    pub fn keep_house(&self, at_most: Duration) {
+        self.budget.wait_until_short(at_most);
+        self.tick();
     }
 
-    fn put(&self, url: &str, variants: Box<[Arc<Entry>]>) -> Op<Arc<Resource>> {
-        self.entries.fetch_add(variants.len() as u64, Ordering::Relaxed);
-        Op::Put(Arc::new(Resource { url: url.into(), variants }))
+    fn relieve(&self) {
+        if self.budget.is_short() && !self.budget.is_attended() {
+            self.tick();
+        }
     }
 
+    /// Replaces a resource that holds `entry` by what `change` makes of it and of its other variants.
     fn edit(
         &self,
         key: &CacheKey,
         entry: &Arc<Entry>,
-        change: impl FnOnce(&mut Vec<Arc<Entry>>, usize),
-    ) -> bool {
-        let mut found = false;
+        change: impl FnOnce(&Resource, &mut dyn Iterator<Item = Arc<Entry>>) -> Op<Arc<Resource>>,
+    ) {
         self.cache.entry(*key).and_compute_with(|stored| {
             let Some(stored) = stored.map(|stored| stored.into_value()) else { return Op::Nop };
-            let Some(place) = stored.variants.iter().position(|candidate| Arc::ptr_eq(candidate, entry))
-            else {
+            if !stored.variants.iter().any(|candidate| Arc::ptr_eq(candidate, entry)) {
                 return Op::Nop;
-            };
-            found = true;
-            let mut variants = stored.variants.to_vec();
-            change(&mut variants, place);
-            if variants.is_empty() {
-                return Op::Remove;
             }
-            self.put(&stored.url, variants.into())
+            let mut others =
+                stored.variants.iter().filter(|candidate| !Arc::ptr_eq(candidate, entry)).cloned();
+            change(&stored, &mut others)
         });
-        found
     }
-}
 
-/// The variants with `entry` among them, newest first; `None` if what is stored in its place is younger.
-fn merged(stored: &[Arc<Entry>], entry: &Arc<Entry>, most: usize) -> Option<Box<[Arc<Entry>]>> {
-    let replaces = |other: &Entry| {
-        other.variant == entry.variant
-            && match (&entry.extent, &other.extent) {
-                (Extent::Whole, _) | (Extent::Part { .. }, Extent::Part { .. }) => true,
-                (Extent::Part { .. }, Extent::Whole) => false,
-            }
-    };
-    let is_younger = |other: &Entry| other.stamp.body() > entry.stamp.body();
-    if stored.iter().any(|other| replaces(other) && is_younger(other)) {
-        return None;
+    fn put(&self, resource: Arc<Resource>) -> Op<Arc<Resource>> {
+        self.entries.fetch_add(resource.variants.len() as u64, Ordering::Relaxed);
+        Op::Put(resource)
     }
-    let kept = stored.iter().filter(|other| !replaces(other)).cloned();
-    Some(std::iter::once(entry.clone()).chain(kept).take(most).collect())
-}
 
-/// A resource is kept as long as any of its variants is of use.
-#[derive(Debug)]
-struct Horizon {
-    keep: Duration,
-    clock: Clock,
-}
-
-impl Horizon {
-    fn left(&self, resource: &Resource) -> Duration {
+    /// The variants with `entry` as the newest; `None` if what is stored is younger.
+    fn merged(&self, stored: &[Arc<Entry>], entry: &Arc<Entry>) -> Option<Vec<Arc<Entry>>> {
+        if stored.iter().any(|other| makes_useless(other, entry)) {
+            return None;
+        }
         let now = self.clock.moment();
-        let left = |entry: &Arc<Entry>| entry.horizon(self.keep).saturating_sub(now.since(entry.received));
-        resource.variants.iter().map(left).max().unwrap_or_default()
+        let kept =
+            stored.iter().filter(|other| !replaces(entry, other) && !self.is_useless(other, now)).cloned();
+        Some(std::iter::once(entry.clone()).chain(kept).take(self.max_variants).collect())
+    }
+
+    fn is_useless(&self, entry: &Entry, now: Moment) -> bool {
+        entry.useful_for(self.keep, now).is_zero()
+    }
+
+    /// `None`: there is no memory for it.
+    fn resource(&self, url: &str, variants: Vec<Arc<Entry>>) -> Option<Arc<Resource>> {
+        let overhead: usize = variants.iter().map(|entry| entry.overhead() + size_of::<Arc<Entry>>()).sum();
+        let own = PER_RESOURCE + allocated(url.len());
+        let charge = self.budget.try_charge(own + overhead)?;
+        let size = own as u64 + variants.iter().map(|entry| entry.size()).sum::<u64>();
+        let now = self.clock.moment();
+        // As long as any of its variants.
+        let useful_for = variants.iter().map(|entry| entry.useful_for(self.keep, now)).max();
+        Some(Arc::new(Resource {
+            url: url.into(),
+            variants: variants.into(),
+            weight: u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX),
+            useful_for: useful_for.unwrap_or_default().min(LONGEST),
+            _charge: charge,
+        }))
     }
 }
 
-impl moka::Expiry<CacheKey, Arc<Resource>> for Horizon {
-    fn expire_after_create(
-        &self,
-        _: &CacheKey,
-        resource: &Arc<Resource>,
-        _: std::time::Instant,
-    ) -> Option<Duration> {
-        Some(self.left(resource))
+/// Whether a stored entry leaves no use for a new one: it serves the same requests, and is younger. A part can do that
+/// to a part only.
+fn makes_useless(stored: &Entry, new: &Entry) -> bool {
+    let covers = stored.is_whole() || !new.is_whole();
+    let is_younger = if stored.is_whole() == new.is_whole() {
+        stored.is_younger_than(new)
+    } else {
+        // A part that was asked for since the last purge may be of a newer whole than the stored one.
+        stored.stamp.body() > new.stamp.body()
+    };
+    stored.variant == new.variant && covers && is_younger
+}
+
+/// Whether a new entry takes the place of a stored one: it serves the same requests. A whole takes that of parts too,
+/// unless they are younger; a part leaves the whole alone.
+fn replaces(new: &Entry, stored: &Entry) -> bool {
+    let covers = match (new.is_whole(), stored.is_whole()) {
+        (true, false) => new.stamp.body() >= stored.stamp.body(),
+        (new, stored) => new == stored,
+    };
+    new.variant == stored.variant && covers
+}
+
+/// How long moka keeps a resource, unless it needs the room.
+#[derive(Debug)]
+struct Usefulness;
+
+impl moka::Expiry<CacheKey, Arc<Resource>> for Usefulness {
+    fn expire_after_create(&self, _: &CacheKey, resource: &Arc<Resource>, _: Instant) -> Option<Duration> {
+        Some(resource.useful_for)
     }
 
+    /// Without this the deadline of what was replaced would go on counting.
     fn expire_after_update(
         &self,
         _: &CacheKey,
         resource: &Arc<Resource>,
-        _: std::time::Instant,
+        _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        Some(self.left(resource))
+        Some(resource.useful_for)
     }
 }
+
+#[cfg(test)]
+mod tests;

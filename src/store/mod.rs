@@ -3,13 +3,14 @@
 //! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes.
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
 //! - [`head`], [`entry`]: a stored response.
-//! - [`memory`]: the tier that finds it again.
+//! - [`memory`]: the tier that finds it again; `pressure` calls for room before there is none.
 
 pub mod body;
 pub mod budget;
 pub mod entry;
 pub mod head;
 pub mod memory;
+mod pressure;
 pub mod sealed;
 
 pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::store::budget::{PER_CHUNK, allocated};
+
 /// Content that is complete and never changes. The charges live in its chunks.
 #[derive(Debug)]
 pub struct Sealed {
@@ -31,6 +33,11 @@ impl Sealed {
     /// Length in bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Bytes that it takes in memory, as far as it does not share them.
+    pub(super) fn size(&self) -> u64 {
+        self.chunks.iter().map(|chunk| (allocated(chunk.len()) + PER_CHUNK) as u64).sum()
     }
 
     /// No content at all.

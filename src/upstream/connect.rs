@@ -1,8 +1,7 @@
-//! Connections to origins: TCP, and TLS where the origin's scheme asks for it.
+//! New connections: TCP, then TLS where the scheme asks for it, both within one timeout.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,100 +9,121 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use http::uri::Scheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::ClientConfig;
+use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tower_service::Service;
 
-use crate::config;
+use super::failure::Failure;
+use super::request_body::BoxError;
 
-/// An upstream that cannot be used as configured.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The certificates to trust cannot be read.
-    #[error("upstream `{upstream}`: cannot read certificates from {}: {source}", path.display())]
-    Certificates {
-        /// Its name.
-        upstream: String,
-        /// The configured file.
-        path: PathBuf,
-        /// What went wrong.
-        #[source]
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The system's certificates cannot be read.
-    #[error("cannot read the system's certificates: {0}")]
-    SystemCertificates(#[source] io::Error),
-    /// TLS cannot be set up.
-    #[error("upstream `{upstream}`: {source}")]
-    Tls {
-        /// Its name.
-        upstream: String,
-        /// What went wrong.
-        #[source]
-        source: rustls::Error,
-    },
-}
+type Connecting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-/// Time ran out while a connection was being made.
-#[derive(Debug, thiserror::Error)]
-#[error("no connection in time")]
-pub(super) struct TimedOut;
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// Makes connections within `timeout`, TCP and TLS handshakes together.
-#[derive(Clone)]
+/// Connects to the server that a URI names.
+#[derive(Clone, Debug)]
 pub(super) struct Connector {
-    inner: HttpsConnector<HttpConnector>,
+    https: HttpsConnector<TcpConnector>,
     timeout: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(upstream: &config::Upstream) -> Result<Self, SetupError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        let inner = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(upstream)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        Ok(Self { inner, timeout: upstream.connect_timeout })
+    /// `timeout` is for name resolution, TCP and TLS together.
+    pub(super) fn new(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
+        Self { https: HttpsConnector::from((TcpConnector, tls)), timeout }
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = Link;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
+    type Response = MaybeHttpsStream<Tcp>;
+    type Error = ConnectError;
+    type Future = Connecting<Self::Response, Self::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, server: Uri) -> Self::Future {
-        let connecting = self.inner.call(server);
-        let timeout = self.timeout;
+        let connecting = timeout(self.timeout, self.https.call(server));
         Box::pin(async move {
-            match tokio::time::timeout(timeout, connecting).await {
-                Ok(connected) => connected.map(|stream| Link { stream, served: Served::default() }),
-                Err(_) => Err(TimedOut.into()),
+            match connecting.await {
+                Ok(connected) => connected.map_err(ConnectError::of),
+                Err(_elapsed) => Err(ConnectError::Timeout),
             }
         })
     }
 }
 
-/// Whether a connection has brought a response. One that has may be closed by the origin at any time while it is idle,
-/// just when it is taken for the next request; one that has not has no such excuse.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Served(Arc<AtomicBool>);
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub(super) enum ConnectError {
+    #[error(transparent)]
+    Tcp(TcpError),
+    #[error("TLS: {0}")]
+    Tls(BoxError),
+    #[error("not connected in time")]
+    Timeout,
+}
 
-impl Served {
+impl ConnectError {
+    /// What fails below TLS is a `TcpError`; the rest is TLS.
+    fn of(error: BoxError) -> Self {
+        match error.downcast() {
+            Ok(tcp) => Self::Tcp(*tcp),
+            Err(other) => Self::Tls(other),
+        }
+    }
+
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Tcp(_) => Failure::Connect,
+            Self::Tls(_) => Failure::Tls,
+            Self::Timeout => Failure::ConnectTimeout,
+        }
+    }
+}
+
+#[derive(Debug, Error)]
+#[error("TCP: {0}")]
+pub(super) struct TcpError(#[from] io::Error);
+
+#[derive(Clone, Debug)]
+struct TcpConnector;
+
+impl Service<Uri> for TcpConnector {
+    type Response = Tcp;
+    type Error = TcpError;
+    type Future = Connecting<Tcp, TcpError>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, server: Uri) -> Self::Future {
+        Box::pin(connect(server))
+    }
+}
+
+/// Tries the addresses that the name resolves to, in their order. Names are resolved on tokio's blocking pool.
+async fn connect(server: Uri) -> Result<Tcp, TcpError> {
+    let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let default_port = if server.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let stream = TcpStream::connect((host, server.port_u16().unwrap_or(default_port))).await?;
+    stream.set_nodelay(true)?;
+    Ok(Tcp { stream: TokioIo::new(stream), answered: Answered::default() })
+}
+
+/// Whether a connection has brought a response before. One that has may have been closed by an origin that tired of
+/// waiting, just when the next request was on its way; one that has not was closed because of this request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answered(Arc<AtomicBool>);
+
+impl Answered {
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -113,19 +133,20 @@ impl Served {
     }
 }
 
-/// A connection that knows whether it has served.
-pub(super) struct Link {
-    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
-    served: Served,
+/// A TCP connection that remembers whether it has been of use.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    stream: TokioIo<TcpStream>,
+    answered: Answered,
 }
 
-impl Connection for Link {
+impl Connection for Tcp {
     fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.served.clone())
+        Connected::new().extra(self.answered.clone())
     }
 }
 
-impl Read for Link {
+impl Read for Tcp {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -135,21 +156,9 @@ impl Read for Link {
     }
 }
 
-impl Write for Link {
+impl Write for Tcp {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -159,34 +168,16 @@ impl Write for Link {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
 
-fn tls(upstream: &config::Upstream) -> Result<rustls::ClientConfig, SetupError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls_error = |source| SetupError::Tls { upstream: upstream.name.clone(), source };
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(tls_error)?;
-    let mut roots = rustls::RootCertStore::empty();
-    match &upstream.ca_file {
-        None => {
-            // The system's store is only read if something may need it.
-            let secure = upstream.servers.iter().any(|server| server.scheme == http::uri::Scheme::HTTPS);
-            if secure {
-                let found = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(found.certs);
-            }
-        }
-        Some(path) => {
-            let unreadable = |source| SetupError::Certificates {
-                upstream: upstream.name.clone(),
-                path: path.clone(),
-                source,
-            };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-                roots.add(certificate.map_err(unreadable)?).map_err(tls_error)?;
-            }
-        }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
 }

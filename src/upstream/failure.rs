@@ -1,52 +1,142 @@
-//! Why no response came from an origin.
+//! Why there is no response, or not all of it.
 
-/// Why a request got no response from its upstream. Nothing internal is in it: the reason is all a client learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+use std::error::Error as StdError;
+use std::io;
+
+use hyper_util::client::legacy;
+use thiserror::Error;
+
+use super::connect::ConnectError;
+
+/// Why an upstream gave no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{}", self.as_str())]
 pub enum Failure {
-    /// No connection could be made.
+    /// No connection to the server: refused, unreachable, or its name does not resolve.
     Connect,
-    /// None within `connect_timeout`.
+    /// TCP and TLS took longer than `connect_timeout`.
     ConnectTimeout,
-    /// All permitted connections stayed busy for `connect_timeout`.
+    /// The TLS handshake failed, or the certificate is not to be trusted.
+    Tls,
+    /// All connections that the server is allowed stayed taken for `connect_timeout`.
     Busy,
-    /// The connection ended before a response head was complete.
+    /// The connection ended before the response head.
     Reset,
     /// No response head within `first_byte_timeout`.
     FirstByteTimeout,
-    /// What came is not an HTTP response that can be passed on.
+    /// What came is not a response that can be relied on: malformed, too large a head, contradictory framing, or a
+    /// protocol switch nobody asked for.
     BadResponse,
-    /// The client's content broke off while it was being passed on.
+    /// The request's own body failed: the client broke off, or its framing did.
     RequestBody,
+    /// The request's own body made no progress for `between_bytes_timeout`.
+    RequestStalled,
 }
 
 impl Failure {
-    /// Every reason, for metrics and for the test that names are unique.
-    pub const REASONS: &'static [&'static str] = &[
-        "connect-failed",
-        "connect-timeout",
-        "upstream-busy",
-        "connection-reset",
-        "first-byte-timeout",
-        "bad-response",
-        "request-body-failed",
-    ];
-
-    /// The reason's name in headers, logs and metrics.
+    /// The reason by which log, metric and header call it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Failure::Connect => "connect-failed",
-            Failure::ConnectTimeout => "connect-timeout",
-            Failure::Busy => "upstream-busy",
-            Failure::Reset => "connection-reset",
-            Failure::FirstByteTimeout => "first-byte-timeout",
-            Failure::BadResponse => "bad-response",
-            Failure::RequestBody => "request-body-failed",
+            Self::Connect => "connect-failed",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Tls => "tls-failed",
+            Self::Busy => "upstream-busy",
+            Self::Reset => "connection-reset",
+            Self::FirstByteTimeout => "first-byte-timeout",
+            Self::BadResponse => "bad-response",
+            Self::RequestBody => "request-body-failed",
+            Self::RequestStalled => "request-body-stalled",
         }
     }
 
-    /// Time ran out: a 504 rather than a 502.
+    /// Whether the origin took too long (504 rather than 502).
     pub fn is_timeout(self) -> bool {
-        matches!(self, Failure::ConnectTimeout | Failure::FirstByteTimeout)
+        matches!(self, Self::ConnectTimeout | Self::FirstByteTimeout)
     }
+
+    /// Whether the client is to blame and the origin is not (4xx rather than 5xx).
+    pub fn is_clients(self) -> bool {
+        matches!(self, Self::RequestBody | Self::RequestStalled)
+    }
+
+    /// All of them, for tests of uniqueness.
+    pub const ALL: [Self; 9] = [
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::Tls,
+        Self::Busy,
+        Self::Reset,
+        Self::FirstByteTimeout,
+        Self::BadResponse,
+        Self::RequestBody,
+        Self::RequestStalled,
+    ];
+
+    /// Sorts what hyper reports. Everything that is neither ours, nor the client's, nor unparsable is a lost
+    /// connection.
+    pub(super) fn of(error: &legacy::Error) -> Self {
+        if let Some(connecting) = source_of::<ConnectError>(error) {
+            return connecting.failure();
+        }
+        match source_of::<hyper::Error>(error) {
+            Some(error) if error.is_user() => Self::RequestBody,
+            Some(error) if error.is_parse() => Self::BadResponse,
+            _ if error.is_connect() => Self::Connect,
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// Why a response body ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{}", self.as_str())]
+pub enum BodyFailure {
+    /// The origin sent nothing for `between_bytes_timeout`.
+    BetweenBytesTimeout,
+    /// The connection ended too early, in order: fewer bytes than announced, or TLS without close_notify.
+    Truncated,
+    /// The connection was reset.
+    Reset,
+    /// The chunks are malformed.
+    BadFraming,
+}
+
+impl BodyFailure {
+    /// The reason by which log and metric call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BetweenBytesTimeout => "between-bytes-timeout",
+            Self::Truncated => "body-truncated",
+            Self::Reset => "body-reset",
+            Self::BadFraming => "bad-framing",
+        }
+    }
+
+    /// All of them, for tests of uniqueness.
+    pub const ALL: [Self; 4] = [Self::BetweenBytesTimeout, Self::Truncated, Self::Reset, Self::BadFraming];
+
+    /// Sorts what hyper reports: its decoder uses these kinds of `io::Error`, and so does rustls for a connection that
+    /// ends without close_notify.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        if error.is_incomplete_message() {
+            return Self::Truncated;
+        }
+        match source_of::<io::Error>(error).map(io::Error::kind) {
+            Some(io::ErrorKind::UnexpectedEof) => Self::Truncated,
+            Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Self::BadFraming,
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// The first error of type `E` among the causes of `error`.
+fn source_of<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }

@@ -1,13 +1,75 @@
-//! Origins: connections, timeouts, and what can go wrong on the way.
+//! Origins: connections to them, and what can go wrong there.
+//!
+//! ```text
+//! send -> slot (Busy) -> server in turn -> connection from the pool or a new one -> request -> head -> body
+//!         shared by       [`shared`]       [`connect`]            [`request_body`]    [`head`]   [`response_body`]
+//!         all threads
+//! ```
+//!
+//! Each serving thread has an [`Upstreams`] with connections of its own, so that no request ever waits for another
+//! thread; the limits are kept in [`Shared`]. What is sent is what the caller gives: this room fills in scheme and
+//! authority of the chosen server and the framing, nothing else. What comes back has had its framing checked.
+//!
+//! Left out: choosing by health, circuit breaking, and retries other than the one that a reused connection calls for.
 
-mod body;
 mod connect;
+mod exchange;
 mod failure;
-mod limits;
-mod send;
+mod head;
+mod hints;
+mod request_body;
+mod response_body;
+mod shared;
+mod tls;
 
-pub use body::{BodyFailure, RequestBody, ResponseBody};
-pub use connect::SetupError;
-pub use failure::Failure;
-pub use limits::SharedLimits;
-pub use send::{OnHints, Upstreams};
+use std::sync::Arc;
+
+use http::{Request, Response};
+
+use exchange::Pool;
+
+pub use failure::{BodyFailure, Failure};
+pub use hints::OnHints;
+pub use request_body::{BoxError, RequestBody};
+pub use response_body::ResponseBody;
+pub use shared::{SetupError, Shared};
+
+/// The upstreams of one serving thread, in the order of the configuration.
+///
+/// Connections live on the runtime that first polls [`send`](Self::send): keep one `Upstreams` per runtime.
+#[derive(Debug)]
+pub struct Upstreams {
+    pools: Vec<Pool>,
+}
+
+impl Upstreams {
+    /// Empty pools within the limits of `shared`.
+    pub fn new(shared: &Shared) -> Self {
+        Self { pools: shared.upstreams().iter().map(|upstream| Pool::new(Arc::clone(upstream))).collect() }
+    }
+
+    /// Sends `request` to a server of the upstream with that index and waits for the final response head.
+    ///
+    /// Of the request's URI only path and query count; `Host` is the caller's to set, and without one the server's
+    /// authority is sent. `Content-Length` and `Transfer-Encoding` are set from the body, other fields go out as given.
+    /// The response's `Transfer-Encoding` has been undone and its `Content-Length` can be relied on; other fields are
+    /// as the origin sent them. `hints` is called for each 103 that precedes the final head, possibly on another task.
+    ///
+    /// Dropping the future, or the body before its end, gives the connection up.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no upstream with that index.
+    pub async fn send(
+        &self,
+        upstream: usize,
+        request: Request<RequestBody>,
+        hints: Option<OnHints>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        self.pools[upstream].send(request, hints).await
+    }
+}

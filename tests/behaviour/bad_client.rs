@@ -128,6 +128,10 @@ fn there_is_exactly_one_host() {
         "Host: a/b\r\n",
         "Host: user@example.com\r\n",
         "Host: example.com:port\r\n",
+        "Host: example.com#a\r\n",
+        "Host: example.com?a\r\n",
+        "Host: a\\b\r\n",
+        "Host: [::1\r\n",
         "Host: \r\n",
         "Host: caf\u{e9}\r\n",
     ] {
@@ -252,6 +256,42 @@ fn pipelined_requests_are_answered_in_order_and_nothing_follows_a_bad_one() {
     assert_eq!(origin.count("/c"), 0);
 }
 
+/// Whatever is answered without reading a request's content, that content must not be taken for the next request.
+#[test]
+fn content_of_a_refused_request_is_not_the_next_request() {
+    let origin = Origin::start();
+    origin.on("/stored").respond(ok("x").cache("max-age=60").field("ETag", "\"1\""));
+    origin.on("POST /eager").respond(answer(403, "no").at_once());
+    origin.on("/smuggled").respond(ok("smuggled"));
+    let proxy = Proxy::with(&origin).server("instance = \"here\"\nmax_target = \"1KiB\"").start();
+    proxy.get("/stored");
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n";
+    let long = format!("/{}", "a".repeat(1100));
+    for (method, target, fields) in [
+        ("POST", "/a", "CDN-Loop: here\r\nHost: example.com\r\n"),
+        ("POST", "/a", "Host: a b\r\n"),
+        ("POST", "/a", ""),
+        ("POST", &long, "Host: example.com\r\n"),
+        ("OPTIONS", "/a", "Host: example.com\r\nMax-Forwards: 0\r\n"),
+        ("TRACE", "/a", "Host: example.com\r\nMax-Forwards: 0\r\n"),
+        ("CONNECT", "example.com:80", "Host: example.com:80\r\n"),
+        ("POST", "/eager", "Host: example.com\r\n"),
+    ] {
+        let mut connection = proxy.client().connect();
+        let length = smuggled.len();
+        connection
+            .say(format!("{method} {target} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{smuggled}"));
+        let (answered, connection) = connection.expect(method).finish_and_keep();
+        assert!(
+            [400, 403, 414, 501, 508].contains(&answered.status) || target == "/a",
+            "{method} {fields:?}: {answered:?}"
+        );
+        connection.half_close();
+        assert!(connection.closes(), "{method} {fields:?}: more than one answer");
+    }
+    assert_eq!(origin.count("/smuggled"), 0);
+}
+
 #[test]
 fn a_reader_that_takes_nothing_is_cut() {
     let origin = Origin::start();
@@ -309,7 +349,7 @@ fn a_client_that_closes_its_side_still_gets_its_answer() {
     gate.open();
     // hyper treats a closed read side as a client that left; either way the answer is stored.
     let _ = exchange.try_finish();
-    proxy.settle();
+    proxy.wait_for_metric("larder_store_entries", 1.0);
     assert_hit(&proxy.get("/a"));
 }
 

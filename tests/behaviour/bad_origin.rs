@@ -107,6 +107,28 @@ fn malformed_chunks_are_cut_and_not_stored() {
 }
 
 #[test]
+fn content_that_never_comes_is_not_asked_for_for_ever() {
+    let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
+    for rest in [
+        "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5;a\rb\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "Content-Length: 5\r\n\r\n",
+        "Content-Length: 5\r\n\r\nhell",
+    ] {
+        let origin = Origin::start();
+        origin.on("/a").respond(raw(format!("{head}{rest}")).then_closes());
+        let proxy = Proxy::before(&origin);
+        let waiters: Vec<Exchange> = (0..3).map(|_| proxy.asks("/a").begin()).collect();
+        for waiter in waiters {
+            assert_visibly_cut(waiter.try_finish(), "hell");
+        }
+        // Each may have been asked for once more, by itself.
+        assert!(origin.count("/a") <= 6, "asked {} times: {rest:?}", origin.count("/a"));
+    }
+}
+
+#[test]
 fn what_is_no_http_is_a_bad_gateway() {
     let huge_field = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 1\r\n\r\nx", "y".repeat(2 << 20));
     let many_fields = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 1\r\n\r\nx", "X: y\r\n".repeat(20_000));
@@ -221,6 +243,45 @@ fn early_hints_reach_the_client_and_are_never_stored() {
     assert_hit(&hit);
     assert!(hit.interim.is_empty() && !hit.fields.has("Link"), "it was stored: {hit:?}");
     assert!(hit.fields.has("X-Final"));
+}
+
+#[test]
+fn early_hints_of_a_refresh_in_the_background_reach_nobody() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let answer = |text: &str| ok(text).cache("max-age=10, stale-while-revalidate=60");
+    let new = answer("new").held_by(&gate).after(early_hints("</a.css>"));
+    origin.on("/a").respond(answer("old")).then(new);
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.advance(15);
+    let (stale, connection) = proxy.asks("/a").begin_on(proxy.connect()).finish_and_keep();
+    assert_eq!(stale.text(), "old");
+    origin.wait_for(2);
+    gate.open();
+    proxy.settle();
+    let (next, _) = proxy.asks("/a").begin_on(connection).finish_and_keep();
+    assert!(stale.interim.is_empty() && next.interim.is_empty(), "{stale:?}, {next:?}");
+}
+
+#[test]
+fn early_hints_reach_the_one_who_asked_and_nobody_who_waits() {
+    let origin = Origin::start();
+    let (hints, gate) = (Gate::closed(), Gate::closed());
+    let answer =
+        ok("hello").cache("max-age=60").held_by(&hints).after(early_hints("</a.css>")).held_by(&gate);
+    origin.on("/a").respond(answer);
+    let proxy = Proxy::before(&origin);
+    let mut leader = proxy.asks("/a").begin_on(proxy.connect());
+    proxy.settle();
+    let follower = proxy.asks("/a").begin_on(proxy.connect());
+    proxy.settle();
+    hints.open();
+    leader.next_interim();
+    gate.open();
+    assert_eq!(leader.finish().interim.len(), 1);
+    let followed = follower.finish();
+    assert_eq!((followed.text().as_str(), followed.fields.has("Link")), ("hello", false));
 }
 
 #[test]

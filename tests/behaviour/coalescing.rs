@@ -202,6 +202,39 @@ fn cookies_that_an_answer_sets_reach_one_client_only() {
 }
 
 #[test]
+fn a_private_field_reaches_one_client_only() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let answer = ok("x").cache("max-age=60, private=\"X-Mine\"").field("X-Mine", "secret");
+    origin.on("/a").respond(answer.held_by(&gate));
+    let proxy = Proxy::before(&origin);
+    let waiters = begin(&proxy, 4, &proxy.asks("/a"));
+    let head = begin(&proxy, 1, &proxy.ask("HEAD", "/a"));
+    gate.open();
+    let answers: Vec<Answered> = finish(waiters).into_iter().chain(finish(head)).collect();
+    let told = answers.iter().filter(|answered| answered.fields.has("X-Mine")).count();
+    assert!(told <= 1, "{told} clients were told the secret of one");
+}
+
+#[test]
+fn a_write_ends_the_memory_of_what_could_not_be_shared() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin
+        .on("GET /a")
+        .respond(ok("mine").cache("no-store"))
+        .then(ok("ours").cache("max-age=60").held_by(&gate));
+    origin.on("PUT /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.send(&proxy.ask("PUT", "/a").content("x"));
+    let waiters = begin(&proxy, 3, &proxy.asks("/a"));
+    assert_eq!(origin.count("/a"), 3, "one of the three, after a GET and a PUT");
+    gate.open();
+    assert_eq!(texts(&finish(waiters)), ["ours"; 3]);
+}
+
+#[test]
 fn a_server_error_leaves_no_memory() {
     let origin = Origin::start();
     let gate = Gate::closed();
@@ -223,6 +256,7 @@ fn a_failing_origin_is_not_hit_by_the_whole_queue() {
     let waiters = begin(&proxy, 40, &proxy.asks("/a"));
     assert_eq!(origin.count("/a"), 1);
     first.open();
+    origin.wait_for(2);
     proxy.settle();
     let at_once = origin.count("/a") - 1;
     assert!(at_once < 39, "{at_once} of 39 waiters went to the failing origin at the same time");
@@ -429,6 +463,20 @@ fn head_follows_a_get() {
 }
 
 #[test]
+fn head_goes_by_itself_if_the_get_was_for_one_only() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin.on("GET /a").respond(ok("hello").cache("no-store").held_by(&gate));
+    origin.on("HEAD /a").respond(ok("hello").cache("no-store").field("X-Head", "1"));
+    let proxy = Proxy::before(&origin);
+    let get = begin(&proxy, 1, &proxy.asks("/a"));
+    let head = begin(&proxy, 1, &proxy.ask("HEAD", "/a"));
+    gate.open();
+    assert!(finish(head)[0].fields.has("X-Head"));
+    assert_eq!(texts(&finish(get)), ["hello"]);
+}
+
+#[test]
 fn get_does_not_follow_a_head() {
     let origin = Origin::start();
     let gate = Gate::closed();
@@ -486,6 +534,23 @@ fn the_same_range_is_fetched_once() {
     let waiters = begin(&proxy, 4, &proxy.asks("/a").field("Range", "bytes=1-3"));
     assert_eq!(origin.count("/a"), 1);
     gate.open();
+    for answered in finish(waiters) {
+        assert_eq!((answered.status, answered.text().as_str()), (206, "123"));
+    }
+}
+
+#[test]
+fn a_range_that_cannot_be_shared_is_fetched_by_each() {
+    let origin = Origin::start();
+    let (first, others) = (Gate::closed(), Gate::closed());
+    let part = || answer(206, "123").field("Content-Range", "bytes 1-3/10").cache("no-store");
+    origin.on("/a").respond(part().held_by(&first)).then(part().held_by(&others));
+    let proxy = Proxy::before(&origin);
+    let waiters = begin(&proxy, 4, &proxy.asks("/a").field("Range", "bytes=1-3"));
+    assert_eq!(origin.count("/a"), 1);
+    first.open();
+    origin.wait_for(4);
+    others.open();
     for answered in finish(waiters) {
         assert_eq!((answered.status, answered.text().as_str()), (206, "123"));
     }

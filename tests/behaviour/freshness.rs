@@ -262,6 +262,30 @@ fn a_stale_response_is_served_while_one_request_refreshes_it() {
     assert_eq!(origin.count("/a"), 2);
 }
 
+#[test]
+fn every_way_to_ask_may_be_answered_stale_and_refreshes_the_whole() {
+    let origin = Origin::start();
+    let grant = "max-age=10, stale-while-revalidate=30";
+    let proxy = Proxy::before(&origin);
+    for (target, method, field, status) in [
+        ("/head", "HEAD", ("Accept", "*/*"), 200),
+        ("/condition", "GET", ("If-None-Match", "\"old\""), 304),
+        ("/range", "GET", ("Range", "bytes=1-2"), 206),
+    ] {
+        origin.on(&format!("GET {target}")).respond(old(grant)).then(ok("new").cache(grant));
+        proxy.get(target);
+        proxy.advance(15);
+        let before = origin.requests().len();
+        let stale = proxy.send(&proxy.ask(method, target).field(field.0, field.1));
+        assert_eq!(stale.status, status, "{target}");
+        assert_stale_hit(&stale);
+        let refresh = origin.wait_for(before + 1).pop().unwrap();
+        assert!(!refresh.fields.has("Range"), "{refresh:?}");
+        assert_eq!(refresh.fields.all("If-None-Match"), ["\"old\""]);
+        assert_eq!(eventually_hit(&proxy, target).text(), "new");
+    }
+}
+
 /// The first answer from `target` that is a fresh hit, after any that are still stale.
 fn eventually_hit(proxy: &Proxy, target: &str) -> Answered {
     for _ in 0..200 {

@@ -42,7 +42,7 @@ fn the_age_that_came_with_a_response_is_added_to() {
     let origin = Origin::start();
     origin.on("/a").respond(ok("hello").cache("max-age=60").field("Age", "10"));
     let proxy = Proxy::before(&origin);
-    proxy.get("/a");
+    assert_eq!(proxy.get("/a").field("Age").as_deref(), Some("10"));
     proxy.advance(5);
     let hit = proxy.get("/a");
     assert_hit(&hit);
@@ -170,9 +170,11 @@ fn a_host_is_the_same_in_capitals_and_with_the_default_port() {
     for host in ["Example.COM", "example.com:80"] {
         assert_hit(&proxy.send(&proxy.asks("/a").host(host)));
     }
+    proxy.send(&proxy.asks("/a").host("[::1]:80"));
+    assert_hit(&proxy.send(&proxy.asks("/a").host("[::1]")));
     let absolute = proxy.asks("http://Example.com:80/a").host("example.com");
     assert_hit(&proxy.send(&absolute));
-    assert_eq!(origin.count("/a"), 1);
+    assert_eq!(origin.count("/a"), 2, "once for each of the two hosts");
 }
 
 #[test]
@@ -340,6 +342,26 @@ fn a_hit_repeats_every_field_line_and_every_byte() {
         assert_eq!(answered.fields.all("X-List"), ["1", "2", "1"]);
         assert_eq!(answered.fields.all("X-Other"), [""]);
         assert_eq!(answered.fields.bytes("X-Text"), [b"\xe9t\xe9 \"a\",b ;c"]);
+    }
+}
+
+#[test]
+fn fields_that_are_private_or_to_be_validated_are_not_stored() {
+    let origin = Origin::start();
+    for (target, directives) in [
+        ("/private", "max-age=60, private=\"X-Mine\""),
+        ("/no-cache", "max-age=60, no-cache=\"x-mine, X-Other\""),
+        ("/cookie", "public, max-age=60, no-cache=\"Set-Cookie, X-Mine\""),
+    ] {
+        let answer = ok("x").cache(directives).field("X-Mine", "1").field("X-Kept", "1");
+        origin.on(target).respond(answer);
+    }
+    let proxy = Proxy::before(&origin);
+    for target in ["/private", "/no-cache", "/cookie"] {
+        assert!(proxy.get(target).fields.has("X-Mine"), "{target}: it is for the one who asked");
+        let hit = proxy.get(target);
+        assert_hit(&hit);
+        assert_eq!((hit.fields.has("X-Mine"), hit.fields.has("X-Kept")), (false, true), "{target}");
     }
 }
 

@@ -164,3 +164,69 @@ fn an_invalidated_response_is_not_served_in_place_of_an_error() {
     send(&proxy, "POST", "/a");
     assert_eq!(proxy.get("/a").status, 503);
 }
+
+#[test]
+fn a_refresh_that_began_before_a_write_is_not_kept() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let version = |text: &str| ok(text).cache("max-age=10, stale-while-revalidate=60");
+    origin
+        .on("GET /a")
+        .respond(version("first"))
+        .then(version("first").held_by(&gate))
+        .then(version("second"));
+    origin.on("POST /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.advance(15);
+    assert_eq!(proxy.get("/a").text(), "first", "and a refresh begins");
+    origin.wait_for(2);
+    send(&proxy, "POST", "/a");
+    gate.open();
+    proxy.settle();
+    let after = proxy.get("/a");
+    assert_eq!((after.text().as_str(), ours(&after).hit), ("second", false));
+}
+
+#[test]
+fn a_304_that_was_asked_for_before_a_write_is_thrown_away() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let same = unchanged().cache("max-age=10").field("ETag", "\"1\"");
+    let first = ok("first").cache("max-age=10").field("ETag", "\"1\"");
+    origin.on("GET /a").respond(first).then(same.held_by(&gate)).then(ok("second").cache("max-age=10"));
+    origin.on("POST /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.advance(11);
+    let early = proxy.asks("/a").begin();
+    origin.wait_for(2);
+    send(&proxy, "POST", "/a");
+    gate.open();
+    assert_eq!(early.finish().text(), "second");
+    proxy.settle();
+    let hit = proxy.get("/a");
+    assert_hit(&hit);
+    assert_eq!(hit.text(), "second");
+    let unconditional = origin.requests().into_iter().rfind(|seen| seen.method == "GET").unwrap();
+    assert!(!unconditional.fields.has("If-None-Match"), "{unconditional:?}");
+}
+
+#[test]
+fn parts_from_before_and_after_a_write_are_not_put_together() {
+    let origin = Origin::start();
+    let part = |content: &str, range: &str| {
+        let part =
+            answer(206, content).field("Content-Range", format!("bytes {range}/10")).cache("max-age=60");
+        part.field("ETag", "\"1\"")
+    };
+    let whole = ok("56789abcde").cache("max-age=60").field("ETag", "\"1\"");
+    origin.on("GET /a").respond(part("01234", "0-4")).then(part("abcde", "5-9")).then(whole);
+    origin.on("POST /a").respond(nothing());
+    let proxy = Proxy::before(&origin);
+    let ask = |range: &str| proxy.send(&proxy.asks("/a").field("Range", range)).text();
+    assert_eq!(ask("bytes=0-4"), "01234");
+    send(&proxy, "POST", "/a");
+    assert_eq!(ask("bytes=5-9"), "abcde");
+    assert_eq!(proxy.get("/a").text(), "56789abcde");
+}

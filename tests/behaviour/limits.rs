@@ -67,6 +67,21 @@ fn several_readers_get_what_turns_out_too_long() {
     assert!(!ours(&proxy.get("/a")).hit);
 }
 
+/// What is not stored cannot run far ahead of its slowest reader; but that one is waited for only so long.
+#[test]
+fn a_stuck_reader_holds_the_others_up_for_a_while_only() {
+    let origin = Origin::start();
+    let content = "x".repeat(24 << 20);
+    origin.on("/a").respond(ok(&content).chunked().cache("max-age=60"));
+    let setup = Proxy::with(&origin).cache("max_object = \"64KiB\"\nstream_window = \"64KiB\"");
+    let proxy = setup.server("stall_timeout = \"200ms\"").start();
+    let stuck = proxy.asks("/a").begin_on(proxy.connect().with_small_window());
+    let reading = proxy.asks("/a").begin_on(proxy.connect());
+    assert_eq!(reading.finish().text().len(), content.len());
+    assert!(proxy.memory_used() < 8 << 20, "{} bytes", proxy.memory_used());
+    assert!(stuck.finish().end.is_err());
+}
+
 #[test]
 fn the_oldest_variant_makes_room() {
     let origin = Origin::start();
@@ -127,9 +142,12 @@ fn what_does_not_fit_into_memory_is_streamed_all_the_same() {
     readers.iter_mut().for_each(|reader| reader.wait_for_content(&half));
     assert!(proxy.memory_used() <= 2 << 20, "{} bytes", proxy.memory_used());
     rest.open();
-    for reader in readers {
-        assert_eq!(reader.finish().text().len(), 900_000);
-    }
+    // All at once: a stream goes at the pace of its slowest reader.
+    std::thread::scope(|scope| {
+        for reader in readers {
+            scope.spawn(move || assert_eq!(reader.finish().text().len(), 900_000));
+        }
+    });
     assert!(proxy.memory_used() <= 2 << 20, "{} bytes", proxy.memory_used());
 }
 

@@ -372,6 +372,22 @@ fn connections_of_clients_are_used_again() {
 }
 
 #[test]
+fn a_client_keeps_its_connection_through_errors() {
+    let origin = Origin::start();
+    origin.on("/missing").respond(answer(404, "no"));
+    origin.on("/broken").respond(problem(503));
+    origin.on("/reset").respond(ok("").but_only(Act::Reset));
+    origin.on("/good").respond(ok("x"));
+    let proxy = Proxy::before(&origin);
+    let mut connection = proxy.client().connect();
+    for (target, status) in [("/missing", 404), ("/broken", 503), ("/reset", 502), ("/good", 200)] {
+        let (answered, kept) = proxy.asks(target).begin_on(connection).finish_and_keep();
+        assert_eq!(answered.status, status, "{target}");
+        connection = kept;
+    }
+}
+
+#[test]
 fn a_client_of_http_1_0_gets_no_chunks() {
     let origin = Origin::start();
     let gate = Gate::closed();

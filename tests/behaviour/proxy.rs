@@ -21,9 +21,11 @@ pub(crate) struct Proxy {
 /// A configuration in the making: each call adds lines of TOML to a table.
 #[derive(Default)]
 pub(crate) struct Setup {
-    upstream: String,
+    servers: Vec<String>,
+    threads: Option<usize>,
     listen: Option<SocketAddr>,
     memory: Option<String>,
+    drain: Option<String>,
     server: String,
     cache: String,
     log: String,
@@ -35,7 +37,19 @@ pub(crate) struct Setup {
 impl Setup {
     /// Larder before the server at `origin`, with defaults.
     pub(crate) fn before(origin: SocketAddr) -> Self {
-        Self { upstream: format!("http://{origin}"), ..Self::default() }
+        Self::default().and(&format!("http://{origin}"))
+    }
+
+    /// With one more server of the same upstream.
+    pub(crate) fn and(mut self, server: &str) -> Self {
+        self.servers.push(server.to_owned());
+        self
+    }
+
+    /// With several serving threads. [`Proxy::settle`] means nothing then.
+    pub(crate) fn threads(mut self, count: usize) -> Self {
+        self.threads = Some(count);
+        self
     }
 
     pub(crate) fn listen(mut self, addr: SocketAddr) -> Self {
@@ -52,6 +66,12 @@ impl Setup {
     /// Instead of 64 MiB.
     pub(crate) fn memory(mut self, size: &str) -> Self {
         self.memory = Some(size.to_owned());
+        self
+    }
+
+    /// How long an end may take, instead of next to nothing.
+    pub(crate) fn drain(mut self, time: &str) -> Self {
+        self.drain = Some(time.to_owned());
         self
     }
 
@@ -82,21 +102,26 @@ impl Setup {
 
     /// The file that this amounts to. One serving thread, so that [`Proxy::settle`] means something.
     fn toml(&self) -> String {
-        let Self { upstream, server, cache, log, origin, routes, .. } = self;
+        let Self { servers, server, cache, log, origin, routes, .. } = self;
+        let threads = self.threads.unwrap_or(1);
+        let drain = self.drain.as_deref().unwrap_or("50ms");
         let listen = self.listen.map_or("127.0.0.1:0".to_owned(), |addr| addr.to_string());
         let memory = self.memory.as_deref().unwrap_or("64MiB");
         format!(
-            "[server]\nlisten = \"{listen}\"\nthreads = 1\ndrain_timeout = \"50ms\"\n{server}\n\
+            "[server]\nlisten = \"{listen}\"\nthreads = {threads}\ndrain_timeout = \"{drain}\"\n{server}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
-             [[upstream]]\nname = \"origin\"\nservers = [\"{upstream}\"]\n{origin}\n{routes}"
+             [[upstream]]\nname = \"origin\"\nservers = {servers:?}\n{origin}\n{routes}"
         )
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let toml = self.toml();
+        Config::from_str("test.toml", &toml).unwrap_or_else(|fault| panic!("{fault:?} in {toml}"))
     }
 
     /// Starts it.
     pub(crate) fn start(self) -> Proxy {
-        let toml = self.toml();
-        let config =
-            Config::from_str("test.toml", &toml).unwrap_or_else(|fault| panic!("{fault:?} in {toml}"));
+        let config = self.config();
         let clock = Manual::new();
         let time = if self.system_clock { Clock::system() } else { Clock::manual(clock.clone()) };
         let larder = Larder::start_with(config, time).expect("Larder starts");
@@ -123,6 +148,11 @@ impl Proxy {
 
     pub(crate) fn admin(&self) -> Client {
         self.admin
+    }
+
+    /// Ends it as SIGTERM does.
+    pub(crate) fn stop(mut self) {
+        self.larder.take().expect("running").stop();
     }
 
     /// Bytes charged against the memory limit.
@@ -212,7 +242,7 @@ pub(crate) fn wait_until(mut ask: impl FnMut() -> bool) -> bool {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if self.larder.is_some() && !std::thread::panicking() {
             assert_eq!(self.metric("larder_panics_total"), 0.0, "a request made the proxy panic");
         }
         if let Some(larder) = self.larder.take() {

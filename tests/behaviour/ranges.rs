@@ -221,6 +221,35 @@ fn a_range_on_a_miss_is_asked_for_and_kept() {
 }
 
 #[test]
+fn if_range_counts_on_a_miss_too() {
+    let origin = ranging("\"1\"");
+    for (condition, status, content) in
+        [("\"1\"", 206, "234"), ("\"0\"", 200, DIGITS), ("W/\"1\"", 200, DIGITS)]
+    {
+        let proxy = Proxy::before(&origin);
+        let asking = proxy.asks("/a").field("Range", "bytes=2-4").field("If-Range", condition);
+        let answered = proxy.send(&asking);
+        assert_eq!((answered.status, answered.text().as_str()), (status, content), "{condition}");
+    }
+}
+
+#[test]
+fn a_range_passes_where_nothing_can_be_shared() {
+    let origin = Origin::start();
+    origin.on("/a").choose(|seen| match asked_range(seen) {
+        Some((first, last)) => part(DIGITS, first, last).field("Cache-Control", "no-store"),
+        None => ok(DIGITS).cache("no-store"),
+    });
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    for _ in 0..2 {
+        let answered = ask(&proxy, "bytes=2-4");
+        assert_eq!((answered.status, answered.text().as_str()), (206, "234"));
+        assert_not_stored(&answered);
+    }
+}
+
+#[test]
 fn a_stored_part_is_not_the_whole() {
     let origin = ranging("\"1\"");
     let proxy = Proxy::before(&origin);

@@ -14,6 +14,9 @@ use super::wire::{Cut, Fields, Framing, Head, Wire};
 /// Requests to this target are answered 204 and not remembered.
 pub const UNSEEN: &str = "/-/unseen";
 
+/// Where the script is for what has none.
+const OTHERWISE: &str = "";
+
 type Choose = dyn Fn(&Seen) -> Answer + Send + Sync;
 
 /// An origin server on loopback, until dropped. Being asked for something it has no script for fails the test.
@@ -99,6 +102,11 @@ impl Origin {
     /// Begins the script for a target, such as `/a?b=c`, or a method and a target, such as `POST /a`.
     pub fn on(&self, what: &str) -> On<'_> {
         On { origin: self, what: what.to_owned() }
+    }
+
+    /// Answers this to whatever has no script.
+    pub fn otherwise(&self, answer: Answer) {
+        self.on(OTHERWISE).respond(answer);
     }
 
     /// Everything received so far, in order.
@@ -280,8 +288,8 @@ impl Shared {
         }
         let mut scripts = self.scripts.lock().unwrap();
         let with_method = format!("{} {}", seen.method, seen.target);
-        let what = if scripts.contains_key(&with_method) { &with_method } else { &seen.target };
-        match scripts.get_mut(what) {
+        let known = [&with_method, seen.target.as_str()].into_iter().find(|what| scripts.contains_key(*what));
+        match scripts.get_mut(known.unwrap_or(OTHERWISE)) {
             Some(Script::List(list)) if list.len() > 1 => Scripted::Answer(list.pop_front().unwrap()),
             Some(Script::List(list)) => Scripted::Answer(list[0].clone()),
             Some(Script::Function(choose)) => Scripted::Choose(choose.clone()),

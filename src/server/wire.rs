@@ -1,0 +1,141 @@
+//! What the layers above and below hyper tell each other about one connection.
+//!
+//! hyper stands between the request's future and the socket. The future knows when a final response begins; the
+//! socket knows when everything has been written. Neither can ask the other through hyper, so both hold this.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+
+/// Most bytes of early hints that wait to be written.
+const MOST_QUEUED: usize = 16 * 1024;
+
+/// Shared by the connection's task, which changes everything but the queue, and by senders of hints anywhere.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    /// Counts up when a request begins and again when its final response does: odd means that hints may be sent.
+    exchange: AtomicU32,
+    /// How often everything there was to write had been written.
+    flushes: AtomicU32,
+    /// Bytes were read that no handled request accounts for.
+    unanswered: AtomicBool,
+    /// Close with a reset: what was sent must not be taken for the whole.
+    reset: AtomicBool,
+    draining: AtomicBool,
+    /// The connection's task. INVARIANT: it is polled with the same waker all its life, as tokio's tasks are.
+    task: OnceLock<Waker>,
+    /// `queue` has something. INVARIANT: set and cleared under the queue's lock.
+    queued: AtomicBool,
+    queue: Mutex<Queue>,
+}
+
+/// Rendered hints for one exchange.
+#[derive(Debug, Default)]
+struct Queue {
+    exchange: u32,
+    bytes: Vec<u8>,
+}
+
+/// Which request on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exchange(u32);
+
+impl Wire {
+    /// A request begins. With `hints` false (HTTP/1.0) interim responses stay forbidden (RFC 9110 §15.2).
+    pub(super) fn begin(&self, hints: bool) {
+        self.end();
+        let exchange = self.exchange.load(Ordering::Relaxed);
+        self.exchange.store(exchange.wrapping_add(if hints { 1 } else { 2 }), Ordering::Relaxed);
+    }
+
+    /// The final response begins. Hints not written by now are of no use any more.
+    pub(super) fn end(&self) {
+        let exchange = self.exchange.load(Ordering::Relaxed);
+        self.exchange.store(exchange.wrapping_add(exchange & 1), Ordering::Relaxed);
+    }
+
+    /// The request now being handled.
+    pub(super) fn exchange(&self) -> Exchange {
+        Exchange(self.exchange.load(Ordering::Relaxed))
+    }
+
+    /// Queues a rendered interim response for `exchange` and wakes the connection, unless it is too late for it or too
+    /// much.
+    pub(super) fn queue(&self, exchange: Exchange, interim: &[u8]) {
+        {
+            let mut queue = self.queue.lock();
+            // Under the lock, so that a late sender cannot clear what the next exchange has queued.
+            if exchange.0 & 1 == 0 || self.exchange() != exchange {
+                return;
+            }
+            if queue.exchange != exchange.0 {
+                queue.exchange = exchange.0;
+                queue.bytes.clear();
+            }
+            if queue.bytes.len() + interim.len() > MOST_QUEUED {
+                return;
+            }
+            queue.bytes.extend_from_slice(interim);
+            self.queued.store(true, Ordering::Release);
+        }
+        self.wake();
+    }
+
+    /// Hints to be written now, if any are due: those of the exchange under way, never of an earlier one.
+    pub(super) fn take_queued(&self) -> Option<Vec<u8>> {
+        if !self.queued.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut queue = self.queue.lock();
+        self.queued.store(false, Ordering::Relaxed);
+        let bytes = std::mem::take(&mut queue.bytes);
+        (queue.exchange == self.exchange().0 && !bytes.is_empty()).then_some(bytes)
+    }
+
+    pub(super) fn flushed(&self) {
+        self.flushes.store(self.flushes().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn flushes(&self) -> u32 {
+        self.flushes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unanswered(&self, unanswered: bool) {
+        self.unanswered.store(unanswered, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn reset_at_close(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn must_reset(&self) -> bool {
+        self.reset.load(Ordering::Relaxed)
+    }
+
+    /// Remembers the task; later calls change nothing.
+    pub(super) fn set_task(&self, waker: &Waker) {
+        self.task.get_or_init(|| waker.clone());
+    }
+
+    /// Asks the connection to end after the request under way.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The body that comes from the origin.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
+
+use super::failure::BodyFailure;
+use super::shared::Slot;
+
+/// A response body whose origin must not pause for longer than `between_bytes_timeout`.
+///
+/// The time runs only while a reader waits: a slow reader is not the origin's fault. The slot at the server is held
+/// until the body ends, fails or is dropped.
+pub struct ResponseBody {
+    incoming: Incoming,
+    patience: Duration,
+    /// Made when the origin first lets us wait, then reused.
+    timer: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+    slot: Option<Slot>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(incoming: Incoming, patience: Duration, slot: Slot) -> Self {
+        let slot = (!incoming.is_end_stream()).then_some(slot);
+        Self { incoming, patience, timer: None, waiting: false, slot }
+    }
+
+    /// Called when the origin has nothing for us; ready when that has lasted too long.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        if !self.waiting {
+            timer.as_mut().set(sleep(self.patience));
+            self.waiting = true;
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    fn end(&mut self) {
+        self.slot = None;
+        self.timer = None;
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyFailure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            std::task::ready!(self.poll_overdue(cx));
+            self.end();
+            return Poll::Ready(Some(Err(BodyFailure::BetweenBytesTimeout)));
+        };
+        self.waiting = false;
+        let frame = frame.map(|frame| frame.map_err(|error| BodyFailure::of(&error)));
+        if !matches!(frame, Some(Ok(_))) {
+            self.end();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}

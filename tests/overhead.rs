@@ -1,0 +1,133 @@
+//! What is charged against the memory limit is what the process takes: the store is filled, with the allocator that the
+//! program uses, and the growth of the resident set is held against the budget.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use larder::clock::Clock;
+use larder::config;
+use larder::key::CacheKey;
+use larder::policy::freshness::Terms;
+use larder::policy::validation::Validators;
+use larder::policy::vary::Variant;
+use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
+use larder::validity::{Log, Stamp, Subjects};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const LIMIT: u64 = 1 << 30;
+
+/// Bytes of memory that the process has.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+struct House {
+    clock: Clock,
+    log: Arc<Log>,
+    budget: Arc<Budget>,
+    store: Arc<Store>,
+}
+
+impl House {
+    fn new() -> Self {
+        let clock = Clock::system();
+        let budget = Budget::new(LIMIT);
+        let config = config::Cache {
+            memory: LIMIT,
+            max_object: LIMIT,
+            max_variants: 8,
+            keep: Duration::from_secs(600),
+            retry_after_error: Duration::ZERO,
+            max_ranges: 1,
+            stream_window: 1,
+            hit_for_miss: Duration::ZERO,
+        };
+        let store = Store::new(&config, budget.clone(), clock.clone());
+        Self { clock, log: Log::new(), budget, store }
+    }
+
+    fn put(&self, i: usize, content: &[u8]) {
+        let url = format!("shop.example.com/products/{i}?currency=eur&view=full");
+        let own = format!("product-{i}");
+        let sent = self.log.published();
+        let subjects = Subjects { tags: &["products", &own], ..Subjects::address("shop.example.com", &url) };
+        let fields = fields(i);
+        let entry = NewEntry {
+            head: Arc::new(Head::pack(StatusCode::OK, &fields, &self.budget).unwrap()),
+            body: Sealed::concat(
+                content.chunks(1 << 16).map(|chunk| self.budget.bytes(chunk).unwrap()).collect(),
+            ),
+            extent: Extent::Whole,
+            terms: terms(),
+            validators: Validators::of(&fields),
+            variant: Variant::default(),
+            received: self.clock.moment(),
+            received_wall: self.clock.wall(),
+            marks: self.log.intern(&subjects, sent).unwrap(),
+            stamp: Stamp::new(sent),
+        };
+        self.store.commit(CacheKey::of("https", "shop.example.com", &url), &url, Arc::new(Entry::new(entry)));
+    }
+}
+
+fn fields(i: usize) -> HeaderMap {
+    let lines = [
+        ("date", "Sat, 21 Nov 2026 07:00:00 GMT".to_owned()),
+        ("content-type", "application/json; charset=utf-8".to_owned()),
+        ("cache-control", "public, max-age=300, stale-while-revalidate=60".to_owned()),
+        ("etag", format!("\"{i:032x}\"")),
+        ("last-modified", "Sat, 21 Nov 2026 06:00:00 GMT".to_owned()),
+        ("x-request-id", format!("{i:024x}")),
+        ("x-powered-by", "example".to_owned()),
+        ("strict-transport-security", "max-age=31536000".to_owned()),
+    ];
+    let line = |(name, value): (&'static str, String)| {
+        (HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap())
+    };
+    lines.into_iter().map(line).collect()
+}
+
+fn terms() -> Terms {
+    Terms {
+        initial_age: Duration::ZERO,
+        lifetime: Duration::from_secs(300),
+        stale_while_revalidate: Duration::from_secs(60),
+        stale_if_error: Duration::ZERO,
+        always_validate: false,
+        never_stale: false,
+        heuristic: false,
+        immutable: false,
+        omitted: Box::default(),
+    }
+}
+
+#[test]
+fn what_is_charged_is_what_is_taken() {
+    // In one test, and nothing is let go meanwhile: the resident set is the process's.
+    let house = House::new();
+    house.put(usize::MAX, b"what is set up once is not counted");
+    let mut stored = 0;
+    for (count, len) in [(30_000, 100), (30_000, 1_024), (1_000, 20_000), (300, 200_000)] {
+        let content = vec![7; len];
+        let before = (resident(), house.budget.used());
+        for i in stored..stored + count {
+            house.put(i, &content);
+        }
+        stored += count;
+        house.store.tick();
+        let per = |after: u64, before: u64| after.saturating_sub(before) / count as u64;
+        let (taken, charged) = (per(resident(), before.0), per(house.budget.used(), before.1));
+        println!("{count} x {len} bytes: {taken} taken, {charged} charged each");
+        assert!(taken <= charged + charged / 10, "{len} bytes: {taken} taken, {charged} charged");
+        assert!(charged <= taken + taken / 3, "{len} bytes: {taken} taken, {charged} charged");
+    }
+    assert!(house.store.figures().entries > stored as u64 * 99 / 100, "nothing had to go");
+}

@@ -1,0 +1,160 @@
+//! A server around a handler that the test writes.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use larder::config;
+use larder::server::{
+    BoxError, ConnectionEvent, ConnectionLimit, Drained, Handler, Listeners, Peer, Shutdown, ShutdownTrigger,
+    serve,
+};
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+type Answers = dyn Fn(Request<Incoming>, Arc<Peer>) -> Answering + Send + Sync;
+
+#[derive(Clone)]
+struct Scripted(Arc<Answers>);
+
+impl Handler for Scripted {
+    type Body = Body;
+
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        (self.0)(request, peer)
+    }
+}
+
+/// A server on one thread, stopped when dropped.
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    events: Receiver<ConnectionEvent>,
+    trigger: Option<ShutdownTrigger>,
+    thread: Option<JoinHandle<Drained>>,
+}
+
+impl Server {
+    pub(crate) fn start<F, A>(handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>, Arc<Peer>) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::with(config(), handler)
+    }
+
+    pub(crate) fn with<F, A>(config: config::Server, handler: F) -> Self
+    where
+        F: Fn(Request<Incoming>, Arc<Peer>) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let handler =
+            Scripted(Arc::new(move |request, peer| -> Answering { Box::pin(handler(request, peer)) }));
+        let listeners = Listeners::bind(&config.listen, 1).unwrap();
+        let addr = listeners.local_addrs()[0];
+        let (trigger, shutdown) = Shutdown::channel();
+        let (sender, events) = channel();
+        let thread = std::thread::spawn(move || run(listeners, config, sender, handler, shutdown));
+        Self { addr, events, trigger: Some(trigger), thread: Some(thread) }
+    }
+
+    /// Waits for this event, skipping others.
+    pub(crate) fn await_event(&self, wanted: ConnectionEvent) {
+        loop {
+            let event = self.events.recv_timeout(Duration::from_secs(10)).expect("the event does not come");
+            if event == wanted {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn events_so_far(&self) -> Vec<ConnectionEvent> {
+        self.events.try_iter().collect()
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.trigger.as_ref().unwrap().begin();
+    }
+
+    pub(crate) fn stop(mut self) -> Drained {
+        self.begin_stop();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.trigger.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            assert!(std::thread::panicking(), "the serving thread panicked");
+        }
+    }
+}
+
+fn run(
+    listeners: Listeners,
+    config: config::Server,
+    events: Sender<ConnectionEvent>,
+    handler: Scripted,
+    shutdown: Shutdown,
+) -> Drained {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limit = ConnectionLimit::new(config.max_connections);
+    let listener = listeners.into_threads().remove(0).remove(0);
+    let observer = Arc::new(move |event| {
+        let _ = events.send(event);
+    });
+    runtime.block_on(serve(listener, Arc::new(config), limit, observer, handler, shutdown)).unwrap()
+}
+
+/// Generous, so that only what a test sets can matter.
+pub(crate) fn config() -> config::Server {
+    config::Server {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        threads: 1,
+        name: "larder".to_owned(),
+        instance: "test".to_owned(),
+        trusted_proxies: Vec::new(),
+        header_timeout: Duration::from_secs(30),
+        stall_timeout: Duration::from_secs(30),
+        max_head: 16 * 1024,
+        max_fields: 50,
+        max_target: 4096,
+        max_connections: 100,
+        drain_timeout: Duration::from_secs(10),
+    }
+}
+
+pub(crate) fn full(text: impl Into<Bytes>) -> Body {
+    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+pub(crate) fn ok(text: impl Into<Bytes>) -> Response<Body> {
+    Response::new(full(text))
+}
+
+/// Shows the handler's view of a request: method, target, Host and body.
+pub(crate) async fn echo(request: Request<Incoming>, _: Arc<Peer>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let host = head.headers.get("host").map_or("-", |host| host.to_str().unwrap());
+    let mut line = format!("{} {} {host}", head.method, head.uri);
+    match body.collect().await {
+        Ok(body) => line.push_str(&format!(" {:?}", String::from_utf8_lossy(&body.to_bytes()))),
+        Err(_) => line.push_str(" broken"),
+    }
+    ok(line)
+}
