@@ -26,7 +26,7 @@ fn every_reason_is_explained() {
     let reasons = NotStored::ALL.iter().map(|reason| reason.as_str());
     let reasons = reasons.chain(request::reasons().iter().copied());
     let reasons = reasons.chain(store::NOT_SEALED);
-    let reasons = reasons.chain(upstream::Failure::REASONS.iter().copied());
+    let reasons = reasons.chain(upstream::Failure::ALL.iter().map(|failure| failure.as_str()));
     let reasons = reasons.chain(server::guard::REASONS);
     let missing: Vec<_> = reasons.filter(|reason| !text.contains(&format!("`{reason}`"))).collect();
     assert!(missing.is_empty(), "not in {pages:?}: {missing:?}");

@@ -46,9 +46,13 @@ use crate::request::error::Refusal;
 use crate::request::flight::Attempt;
 use crate::request::plan::Plan;
 use crate::request::receive::{Received, Routed};
+use crate::telemetry::Decision;
 
 /// How often the answer of a shared fetch may turn out not to be for a request before it fetches alone.
 const SHARED_ATTEMPTS: u32 = 2;
+
+/// How often in all, whatever an origin does.
+const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 2;
 
 impl Worker {
     /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
@@ -94,6 +98,10 @@ impl Worker {
                 Attempt::Alone => company = Company::Alone,
                 Attempt::Permitted(permit) => _permit = Some(permit),
                 Attempt::Back => attempts += 1,
+            }
+            if attempts > MOST_ATTEMPTS {
+                let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
+                return Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) };
             }
             if attempts >= SHARED_ATTEMPTS {
                 company = Company::Alone;

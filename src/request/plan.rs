@@ -1,6 +1,6 @@
 //! What to do, as a pure function of the request, of what the store holds for it and of the time.
 
-use http::header::{HeaderMap, IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::header::{HeaderMap, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 
 use crate::clock::Moment;
 use crate::policy::precondition::{self, Precondition};
@@ -58,8 +58,9 @@ pub(crate) fn plan(found: &Found, request: &Routed, now: Moment) -> Plan {
         return Plan::Refuse;
     }
     match request.range() {
-        Some(_) => Plan::Fetch(Errand::Range),
-        None => Plan::Fetch(Errand::Whole(missing(found))),
+        // Whether the client's part is still of use only the whole can tell (RFC 9110 §13.1.5).
+        Some(_) if !request.received.fields.contains_key(IF_RANGE) => Plan::Fetch(Errand::Range),
+        _ => Plan::Fetch(Errand::Whole(missing(found))),
     }
 }
 

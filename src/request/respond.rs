@@ -148,6 +148,10 @@ fn from_fill(
 ) -> Response<Body> {
     let mut fields = share.fields.clone();
     if collapsed {
+        // `private="field"` and `no-cache="field"` are for the one who asked (RFC 9111 §5.2.2.4, §5.2.2.7).
+        for name in &share.terms.omitted {
+            fields.remove(name);
+        }
         set_age(&mut fields, share.terms.age(now.since(share.received)));
     }
     let whole = Whole {

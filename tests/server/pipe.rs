@@ -1,8 +1,6 @@
 //! A body that the test feeds while it is being read.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -32,25 +30,27 @@ impl Feed {
     pub(crate) fn fail(&self) {
         let _ = self.0.send(Err("the test wants it so".into()));
     }
+
+    /// Resolves when the body has been dropped.
+    #[allow(dead_code)] // one of the programs that share this file looks, the other waits
+    pub(crate) async fn abandoned(&self) {
+        self.0.closed().await;
+    }
+
+    /// Whether the body has been dropped.
+    #[allow(dead_code)]
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 /// A body of unknown length.
-pub(crate) struct Pipe {
-    frames: UnboundedReceiver<Result<Frame<Bytes>, BoxError>>,
-    dropped: Arc<AtomicBool>,
-}
+pub(crate) struct Pipe(UnboundedReceiver<Result<Frame<Bytes>, BoxError>>);
 
 /// Both ends.
 pub(crate) fn pipe() -> (Feed, Pipe) {
     let (sender, frames) = unbounded_channel();
-    (Feed(sender), Pipe { frames, dropped: Arc::default() })
-}
-
-impl Pipe {
-    /// Becomes true when the body is dropped.
-    pub(crate) fn dropped(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.dropped)
-    }
+    (Feed(sender), Pipe(frames))
 }
 
 impl Body for Pipe {
@@ -61,12 +61,6 @@ impl Body for Pipe {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.frames.poll_recv(cx)
-    }
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        self.dropped.store(true, Ordering::SeqCst);
+        self.0.poll_recv(cx)
     }
 }

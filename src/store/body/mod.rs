@@ -94,7 +94,7 @@ struct Shared {
 pub struct Body(Arc<Shared>);
 
 impl Body {
-    /// A reader from the first byte on. `None`: the first byte is gone, or the content broke off.
+    /// A reader from the first byte on. `None`: the first byte is gone.
     pub fn reader(&self) -> Option<Reader> {
         let (id, writer) = self.0.state.lock().join()?;
         if let Some(writer) = writer {
@@ -103,7 +103,7 @@ impl Body {
         Some(Reader::new(self.0.clone(), id))
     }
 
-    /// Whether a reader can still begin.
+    /// Whether it is of use to newcomers: from the first byte on, and not broken off so far.
     pub fn has_room(&self) -> bool {
         self.0.state.lock().has_room()
     }

@@ -81,6 +81,7 @@ impl State {
         self.had_readers
     }
 
+    /// Whether newcomers should begin to read: the first byte is kept, and the content has not broken off.
     pub(super) fn has_room(&self) -> bool {
         self.base() == 0 && !matches!(self.end, Some(End::Failed(_)))
     }
@@ -94,8 +95,10 @@ impl State {
     }
 
     /// Lets a reader in. Returns its id, and the writer if that waits.
+    ///
+    /// Also into content that broke off: whoever waited for its head is owed what came and the error.
     pub(super) fn join(&mut self) -> Option<(usize, Option<Waker>)> {
-        if !self.has_room() {
+        if self.base() > 0 {
             return None;
         }
         if self.present == self.readers.len() {
