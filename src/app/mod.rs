@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::units::Wrong;
+use crate::purge::Purger;
 use crate::request::Engine;
 use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
@@ -22,6 +24,8 @@ use crate::{policy, request, store, validity};
 
 /// How often room is made in the store when nothing calls for it at once.
 const TICK: Duration = Duration::from_millis(50);
+/// How often it is seen whether tokens have changed: about every second.
+const TICKS_PER_RELOAD: u32 = 20;
 /// How often the log forgets what no stored response needs any more.
 const TICKS_PER_SWEEP: u32 = 600;
 
@@ -40,6 +44,9 @@ pub enum StartError {
     /// An upstream's certificates cannot be used.
     #[error(transparent)]
     Upstream(#[from] upstream::SetupError),
+    /// The tokens cannot be read.
+    #[error("[purge] token_file: {0}")]
+    Tokens(#[source] Wrong),
     /// The process log's filter is not one.
     #[error(transparent)]
     ProcessLog(#[from] telemetry::ProcessLogError),
@@ -197,7 +204,8 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
         StoreFigures { bytes: figures.bytes, entries: figures.entries, limit: figures.limit }
     }));
     let log = validity::Log::new();
-    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store))
+    let purger = Purger::new(&config.purge, log.clone(), clock.clone()).map_err(StartError::Tokens)?;
+    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store, purger))
 }
 
 /// Every named reason for which a response is not stored, over all rooms.
@@ -215,6 +223,9 @@ fn housekeeper(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Result<J
             while !*stopping.borrow() {
                 engine.store().keep_house(TICK);
                 ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(TICKS_PER_RELOAD) {
+                    engine.purger().rights().reload();
+                }
                 if ticks.is_multiple_of(TICKS_PER_SWEEP) {
                     engine.log().sweep();
                 }

@@ -9,7 +9,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::admin::{Admin, Role};
+use crate::admin::{self, Admin, Role};
 use crate::app::StartError;
 use crate::app::handler::Proxy;
 use crate::config::Config;
@@ -105,7 +105,17 @@ pub(super) fn start_admin(
     let addrs = AdminAddrs { admin: addr(&admin), probe: addr(&probe) };
     let draining = stopping.clone();
     let ready = move || if *draining.borrow() { Err("draining".to_owned()) } else { Ok(()) };
-    let handler = Admin::new(&config.admin, engine.telemetry().clone(), Arc::new(ready));
+    let handler = Admin::new(
+        config,
+        admin::Parts {
+            ready: Arc::new(ready),
+            telemetry: engine.telemetry().clone(),
+            log: engine.log().clone(),
+            store: engine.store().clone(),
+            purger: engine.purger().clone(),
+            clock: engine.clock().clone(),
+        },
+    );
     let runtime = runtime()?;
     let roles = [(admin, Role::Full), (probe, Role::Probe)];
     let mut stopping = stopping.clone();
@@ -121,7 +131,7 @@ pub(super) fn start_admin(
                             let end = async move {
                                 let _ = stopping.wait_for(|stop| *stop).await;
                             };
-                            tokio::spawn(crate::admin::serve(listener, handler.clone(), role, end));
+                            tokio::spawn(admin::serve(listener, handler.clone(), role, end));
                         }
                         Err(error) => tracing::error!(%error, "the admin listener cannot be used"),
                     }

@@ -1,9 +1,13 @@
 //! The one place where a failure becomes a status code and a problem document (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION,
+};
 use http::{Response, StatusCode};
 
+use crate::purge::{self, Denied};
 use crate::upstream::Failure;
 
 /// Reasons to pass a request on, or not to answer it, beside those of `policy` and `upstream`.
@@ -60,12 +64,14 @@ pub const fn reasons() -> &'static [&'static str] {
     ]
 }
 
+const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
 /// An answer that Larder gives on its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) reason: &'static str,
-    fields: Vec<(http::HeaderName, HeaderValue)>,
+    fields: Vec<(HeaderName, HeaderValue)>,
     content: Option<Bytes>,
 }
 
@@ -104,14 +110,30 @@ impl Refusal {
         }
     }
 
+    /// What came of a purge, as JSON.
+    pub(crate) fn purged(report: Vec<u8>) -> Self {
+        Self {
+            fields: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json")), NO_STORE],
+            content: Some(Bytes::from(report)),
+            ..Self::new(StatusCode::OK, purge::PURGED)
+        }
+    }
+
+    /// With a sentence that says what would be right.
+    fn explained(status: StatusCode, reason: &'static str, detail: &str) -> Self {
+        let content = problem(status, reason, Some(detail));
+        Self { content: Some(content), ..Self::new(status, reason) }
+    }
+
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason));
+        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason, None));
         let mut response = Response::new(content);
         *response.status_mut() = self.status;
         let fields = response.headers_mut();
         if self.fields.is_empty() {
             fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-            fields.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            let (name, value) = NO_STORE;
+            fields.insert(name, value);
         }
         for (name, value) in self.fields {
             fields.insert(name, value);
@@ -123,6 +145,22 @@ impl Refusal {
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Self {
         Self::new(status_of(failure), failure.as_str())
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let status = match denied {
+            Denied::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Denied::TokenMissing | Denied::TokenWrong | Denied::NotAllowed => StatusCode::FORBIDDEN,
+        };
+        Self::explained(status, denied.reason(), denied.detail())
+    }
+}
+
+impl From<purge::Fault> for Refusal {
+    fn from(fault: purge::Fault) -> Self {
+        Self::explained(StatusCode::BAD_REQUEST, purge::MALFORMED, &fault.to_string())
     }
 }
 
@@ -138,8 +176,11 @@ fn status_of(failure: &Failure) -> StatusCode {
 }
 
 /// The reason names the fault; nothing internal is told.
-fn problem(status: StatusCode, reason: &str) -> Bytes {
+fn problem(status: StatusCode, reason: &str, detail: Option<&str>) -> Bytes {
     let title = status.canonical_reason().unwrap_or("Error");
-    let document = serde_json::json!({ "title": title, "status": status.as_u16(), "reason": reason });
+    let mut document = serde_json::json!({ "title": title, "status": status.as_u16(), "reason": reason });
+    if let Some(detail) = detail {
+        document["detail"] = detail.into();
+    }
     Bytes::from(document.to_string())
 }

@@ -86,13 +86,10 @@ impl Received {
         head: Head,
         content: Incoming,
         client: Client,
-    ) -> Result<Self, Box<Refused>> {
+    ) -> Result<Self, Box<Ended>> {
         let arrived = engine.log.published();
         let at = engine.clock.moment();
-        let line = engine.telemetry.wants_access_log().then(|| {
-            let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
-            Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
-        });
+        let line = line(engine, &head, &client);
         let Head { method, authority, target, version, mut fields } = head;
         let trusted = engine.trusts(client.addr.ip());
         let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
@@ -120,7 +117,7 @@ impl Received {
             line,
         };
         match refusal {
-            Some(refusal) => Err(Refused::new(received, refusal)),
+            Some(refusal) => Err(Ended::new(received, refusal)),
             None => Ok(received),
         }
     }
@@ -136,15 +133,23 @@ impl Received {
     }
 }
 
+/// What the access log wants to know of a request, if there is one.
+pub(crate) fn line(engine: &Engine, head: &Head, client: &Client) -> Option<Box<Line>> {
+    engine.telemetry.wants_access_log().then(|| {
+        let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
+        Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
+    })
+}
+
 /// A request that ends here, with what its record needs.
-pub(crate) struct Refused {
+pub(crate) struct Ended {
     pub(crate) method: Method,
     pub(crate) at: Moment,
     pub(crate) refusal: Refusal,
     pub(crate) line: Option<Box<Line>>,
 }
 
-impl Refused {
+impl Ended {
     fn new(received: Received, refusal: Refusal) -> Box<Self> {
         Box::new(Self { method: received.method, at: received.at, line: received.line, refusal })
     }
@@ -198,10 +203,10 @@ pub(crate) struct Routed {
 }
 
 impl Routed {
-    pub(crate) fn new(engine: &Engine, received: Received) -> Result<Self, Box<Refused>> {
+    pub(crate) fn new(engine: &Engine, received: Received) -> Result<Self, Box<Ended>> {
         let path = received.target.path();
         let Some(found) = route::select(&engine.config, &received.authority, path, &received.method) else {
-            return Err(Refused::new(received, Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE)));
+            return Err(Ended::new(received, Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE)));
         };
         let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());
         let directives = RequestDirectives::parse(&received.fields).under(found.rules.client_cache_control);

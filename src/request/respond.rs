@@ -19,7 +19,7 @@ use crate::request::body::{Body, Source};
 use crate::request::error::Refusal;
 use crate::request::multipart;
 use crate::request::plan::Delivery;
-use crate::request::receive::{Refused, Routed};
+use crate::request::receive::{Ended, Routed};
 use crate::request::tags;
 use crate::request::worker::Engine;
 use crate::store::{Extent, Reader, Sealed};
@@ -74,23 +74,23 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
 }
 
 /// Renders the answer to a request that never got a route.
-pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
-    let decision = Decision::local(refused.refusal.reason);
-    let mut response = own(refused.refusal);
+pub(crate) fn end(engine: Arc<Engine>, ended: Ended) -> Response<Body> {
+    let decision = Decision::local(ended.refusal.reason);
+    let mut response = own(ended.refusal);
     sign(&engine, response.headers_mut(), &decision);
     let now = engine.clock.moment();
     let record = Record {
         decision,
         status: response.status(),
-        method: refused.method,
-        received: refused.at,
+        method: ended.method,
+        received: ended.at,
         first_byte: Some(now),
         ended: now,
         bytes: 0,
         aborted: false,
         route: None,
         upstream: None,
-        line: refused.line,
+        line: ended.line,
     };
     response.map(|body| body.recorded(engine, record))
 }

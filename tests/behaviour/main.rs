@@ -19,6 +19,8 @@ mod passing;
 mod peers;
 mod preconditions;
 mod proxy;
+mod purge_rights;
+mod purging;
 mod ranges;
 mod seeing;
 mod starting;

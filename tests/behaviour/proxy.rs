@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     memory: Option<String>,
     drain: Option<String>,
     server: String,
+    admin: String,
+    purge: String,
     cache: String,
     log: String,
     origin: String,
@@ -80,6 +82,16 @@ impl Setup {
         self
     }
 
+    pub(crate) fn admin(mut self, line: &str) -> Self {
+        self.admin += &format!("{line}\n");
+        self
+    }
+
+    pub(crate) fn purge(mut self, line: &str) -> Self {
+        self.purge += &format!("{line}\n");
+        self
+    }
+
     pub(crate) fn cache(mut self, line: &str) -> Self {
         self.cache += &format!("{line}\n");
         self
@@ -102,14 +114,14 @@ impl Setup {
 
     /// The file that this amounts to. One serving thread, so that [`Proxy::settle`] means something.
     fn toml(&self) -> String {
-        let Self { servers, server, cache, log, origin, routes, .. } = self;
+        let Self { servers, server, admin, purge, cache, log, origin, routes, .. } = self;
         let threads = self.threads.unwrap_or(1);
         let drain = self.drain.as_deref().unwrap_or("50ms");
         let listen = self.listen.map_or("127.0.0.1:0".to_owned(), |addr| addr.to_string());
         let memory = self.memory.as_deref().unwrap_or("64MiB");
         format!(
             "[server]\nlisten = \"{listen}\"\nthreads = {threads}\ndrain_timeout = \"{drain}\"\n{server}\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[purge]\n{purge}\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
              [[upstream]]\nname = \"origin\"\nservers = {servers:?}\n{origin}\n{routes}"
         )
     }
@@ -148,6 +160,10 @@ impl Proxy {
 
     pub(crate) fn admin(&self) -> Client {
         self.admin
+    }
+
+    pub(crate) fn probe(&self) -> Client {
+        Client::to(self.larder.as_ref().and_then(Larder::probe_addr).expect("a probe listener"))
     }
 
     /// Ends it as SIGTERM does.
