@@ -130,7 +130,7 @@ impl Newcomer for Asking<'_> {
 
     fn may_wait(&self, begun: Sequence) -> bool {
         let asked = pass::asked(self.request);
-        self.arrived() <= begun || !self.engine.log.concerns(&asked.subjects(&asked.url(), &[]), begun)
+        self.arrived() <= begun || !self.engine.log.concerns(&asked.address(&asked.url()), begun)
     }
 
     fn may_read(&self, share: &Share) -> bool {
@@ -435,12 +435,14 @@ impl Job {
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);
+                let verdict = if status.is_server_error() {
+                    Verdict::ServerError(status)
+                } else {
+                    engine.lessons.unshared(engine, &self.asked, &unshared, receipt.sent);
+                    Verdict::Released(unshared.reason)
+                };
                 self.hand(Box::new(unshared.response));
-                if status.is_server_error() {
-                    return self.obligation.settle(Verdict::ServerError(status));
-                }
-                engine.lessons.unshared(engine, &self.asked, unshared.owed_to_request, receipt.sent);
-                self.obligation.settle(Verdict::Released(unshared.reason));
+                self.obligation.settle(verdict);
             }
         }
     }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use moka::sync::Cache;
 
 use crate::clock::Moment;
 use crate::config;
 use crate::key::CacheKey;
-use crate::request::assemble::Asked;
+use crate::request::assemble::{self, Asked, Unshared};
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
 use crate::validity::{Marks, Sequence, Stamp};
@@ -43,7 +43,7 @@ struct Likeness {
 }
 
 impl Likeness {
-    fn of(fields: &http::HeaderMap) -> Self {
+    fn of(fields: &HeaderMap) -> Self {
         Self {
             authorized: fields.contains_key(http::header::AUTHORIZATION),
             ranged: fields.contains_key(http::header::RANGE),
@@ -73,10 +73,13 @@ impl Lessons {
     }
 
     /// An answer came that cannot be shared.
-    pub(crate) fn unshared(&self, engine: &Engine, asked: &Asked, owed_to_request: bool, sent: Sequence) {
-        let Some(marks) = super::assemble::mark(engine, asked, &[], sent) else { return };
+    pub(crate) fn unshared(&self, engine: &Engine, asked: &Asked, unshared: &Unshared, sent: Sequence) {
+        // A purge by what it carries removes the marker, too; unless it carries too much, then only one by URL or host.
+        let marks = assemble::mark(engine, asked, unshared.response.headers(), sent)
+            .or_else(|_| assemble::mark(engine, asked, &HeaderMap::new(), sent));
+        let Ok(marks) = marks else { return };
         let marker = Marker {
-            owed_to: owed_to_request.then(|| Likeness::of(&asked.fields)),
+            owed_to: unshared.owed_to_request.then(|| Likeness::of(&asked.fields)),
             marks,
             stamp: Stamp::new(sent),
             until: engine.clock.moment() + engine.config.cache.hit_for_miss,
