@@ -7,9 +7,9 @@ use toml::de::DeValue;
 
 use super::fault::Place;
 use super::read::{At, Document, Notes, Section};
-use super::reference::{ADMIN, CACHE, HEURISTIC, LOG, ROUTE, SERVER, UPSTREAM};
+use super::reference::{ADMIN, CACHE, HEURISTIC, LOG, PURGE, ROUTE, SERVER, UPSTREAM};
 use super::{
-    Admin, Cache, Config, Log, LogFormat, Overrides, Route, Server, TagField, TagSeparator, Upstream,
+    Admin, Cache, Config, Log, LogFormat, Overrides, Purge, Route, Server, TagField, TagSeparator, Upstream,
     machine, suggest,
 };
 use crate::policy::{ClientCacheControl, Heuristic, Rules};
@@ -33,6 +33,7 @@ pub(super) fn read(
     Config {
         server: server(&document.single(&SERVER), overrides),
         admin: admin(&document.single(&ADMIN), overrides),
+        purge: purge(&document.single(&PURGE), overrides, directory),
         cache: cache(&document.single(&CACHE), overrides),
         log: log(&document.single(&LOG), directory),
         upstreams,
@@ -77,6 +78,18 @@ fn admin(section: &Section<'_, '_>, overrides: &Overrides) -> Admin {
         overridden(section, "admin", "listen", "--admin");
     }
     admin
+}
+
+fn purge(section: &Section<'_, '_>, overrides: &Overrides, directory: &Path) -> Purge {
+    Purge {
+        token_file: section.get::<PathBuf>("token_file").map(|path| directory.join(path)),
+        token: overrides.token.clone(),
+        allow: section.list("allow"),
+        max_targets: section.need("max_targets"),
+        max_body: section.need("max_body"),
+        refresh_entries: section.need("refresh_entries"),
+        refresh_concurrency: section.need("refresh_concurrency"),
+    }
 }
 
 fn cache(section: &Section<'_, '_>, overrides: &Overrides) -> Cache {

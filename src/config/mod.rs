@@ -17,6 +17,7 @@ mod pattern;
 mod read;
 pub mod reference;
 mod suggest;
+mod token;
 pub mod units;
 mod validate;
 mod value;
@@ -35,6 +36,8 @@ use crate::policy::Rules;
 pub use address::{listen as parse_listen, origin as parse_origin};
 pub use fault::{Fault, Faults, Place};
 pub use load::Overrides;
+pub use suggest::nearest;
+pub use token::{Secret, Token, need_token_file, read_token_file, read_tokens};
 
 /// Everything that can be configured, checked and complete.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct Config {
     pub server: Server,
     /// The second listener.
     pub admin: Admin,
+    /// Who may purge, and how much at once.
+    pub purge: Purge,
     /// The store and its limits.
     pub cache: Cache,
     /// Process log and access log.
@@ -92,6 +97,32 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// Offers `/healthz`, `/readyz` and `/metrics`, nothing else.
     pub probe_listen: Option<SocketAddr>,
+}
+
+/// `[purge]`
+#[derive(Clone, Debug)]
+pub struct Purge {
+    /// Bearer tokens, read again when they change; see [`read_tokens`].
+    pub token_file: Option<PathBuf>,
+    /// One more token, from the environment.
+    pub token: Option<Token>,
+    /// Peers that may use the method `PURGE` without a token.
+    pub allow: Vec<IpNet>,
+    /// Most targets of one purge.
+    pub max_targets: usize,
+    /// Longest content of a purge request, in bytes.
+    pub max_body: usize,
+    /// Most entries that are refreshed after a soft purge that asks for it.
+    pub refresh_entries: usize,
+    /// Most of them at once.
+    pub refresh_concurrency: usize,
+}
+
+impl Purge {
+    /// Whether there is a token, so that whoever has none can be told from whoever has.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some() || self.token_file.is_some()
+    }
 }
 
 /// `[cache]`

@@ -7,7 +7,7 @@ mod example;
 mod tables;
 
 pub use example::render_example;
-pub(super) use tables::{ADMIN, CACHE, HEURISTIC, LOG, ROUTE, SERVER, TABLES, UPSTREAM};
+pub(super) use tables::{ADMIN, CACHE, HEURISTIC, LOG, PURGE, ROUTE, SERVER, TABLES, UPSTREAM};
 
 use super::units;
 

@@ -35,8 +35,14 @@ pub(super) fn complete(config: &mut Config) {
     }
 }
 
-/// Notes the files that are named but cannot be read.
+/// Notes the files that are named but cannot be read, or do not hold what they should.
 pub(super) fn check_files(config: &Config, notes: &Notes) {
+    if let Some(path) = &config.purge.token_file
+        && let Err(wrong) = super::token::need_token_file(path)
+    {
+        let what = format!("`token_file`: {}", wrong.what);
+        note(notes, At { table: "purge", index: 0, key: "token_file" }, what, Some(&wrong.right));
+    }
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let Some(path) = &upstream.ca_file else { continue };
         if let Err(error) = std::fs::File::open(path) {
@@ -54,9 +60,11 @@ fn listeners(config: &Config, notes: &Notes) {
     if config.server.listen.is_empty() && notes.is_sound(LISTEN) {
         note(notes, LISTEN, "`listen`: there is no address", Some("name at least one"));
     }
-    if let Some(address) = config.admin.listen.filter(|address| !is_loopback(*address)) {
+    let in_the_open = |address: &SocketAddr| !is_loopback(*address) && !config.purge.has_token();
+    if let Some(address) = config.admin.listen.filter(in_the_open) {
         let right = format!(
-            "listen on a loopback address such as \"127.0.0.1:{}\"; `probe_listen` may offer health and metrics to others",
+            "name a file of tokens by `token_file` in [purge], or set LARDER_TOKEN, or listen on a loopback address \
+             such as \"127.0.0.1:{}\"; `probe_listen` may offer health and metrics to others",
             address.port()
         );
         note(
