@@ -7,7 +7,6 @@ use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::policy::validation::{make_conditional, offer_tags};
-use crate::policy::vary::Variant;
 use crate::policy::{EntityTag, reuse};
 use crate::request::answer::Answer;
 use crate::request::assemble::{self, Asked, Receipt, Share};
@@ -103,10 +102,7 @@ fn is_particular(fields: &HeaderMap) -> bool {
 
 fn flight_id(engine: &Engine, request: &Routed, ranged: bool) -> FlightId {
     let fields = &request.received.fields;
-    let variant = match engine.lessons.get(&request.key) {
-        Some(lesson) if !lesson.vary.is_empty() => Variant::of(&lesson.vary, fields).key().into(),
-        _ => Box::default(),
-    };
+    let variant = engine.lessons.variant(request).key().into();
     let range = if ranged { fields.get(RANGE).cloned() } else { None };
     let authorized = fields.contains_key(http::header::AUTHORIZATION);
     FlightId { key: request.key, variant, range, authorized }

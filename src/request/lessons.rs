@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use crate::clock::Moment;
 use crate::config;
 use crate::key::CacheKey;
+use crate::policy::vary::Variant;
 use crate::request::assemble::{self, Asked, Unshared};
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
@@ -22,7 +23,7 @@ pub(crate) struct Lessons(Cache<CacheKey, Arc<Lesson>>);
 #[derive(Clone, Default)]
 pub(crate) struct Lesson {
     /// Sorted; the selecting fields of the last response.
-    pub(crate) vary: Arc<[HeaderName]>,
+    vary: Arc<[HeaderName]>,
     marker: Option<Arc<Marker>>,
 }
 
@@ -58,6 +59,14 @@ impl Lessons {
 
     pub(crate) fn get(&self, key: &CacheKey) -> Option<Arc<Lesson>> {
         self.0.get(key)
+    }
+
+    /// The selecting fields of a request under the last Vary rule that was seen for its key.
+    pub(crate) fn variant(&self, request: &Routed) -> Variant {
+        match self.get(&request.key) {
+            Some(lesson) if !lesson.vary.is_empty() => Variant::of(&lesson.vary, &request.received.fields),
+            _ => Variant::default(),
+        }
     }
 
     /// A storable answer came: later flights are told apart by its Vary rule, and a marker is gone.

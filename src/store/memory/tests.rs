@@ -12,6 +12,8 @@ use crate::policy::vary::Variant;
 use crate::store::{Extent, Head, NewEntry, Sealed};
 use crate::validity::{Fact, Kind, Log, Subject, Subjects};
 
+mod reclaiming;
+
 const MIB: u64 = 1 << 20;
 const KEEP: Duration = Duration::from_secs(60);
 
