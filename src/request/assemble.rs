@@ -104,9 +104,13 @@ impl Share {
     }
 
     /// Whether a request that arrived at `arrived` must not have this content, because a purge that came before
-    /// the request has killed it. Requests that arrived before the fetch was sent precede any such purge.
-    pub(crate) fn is_dead_for(&self, engine: &Engine, arrived: Sequence) -> bool {
-        arrived > self.sent && engine.log.check(&self.marks, &Stamp::new(self.sent)).is_none()
+    /// the request has killed it, or made it stale. Requests that arrived before the fetch was sent precede any such
+    /// purge.
+    pub(crate) fn is_outdated_for(&self, engine: &Engine, arrived: Sequence) -> bool {
+        let is_current = |stamp: &Stamp| {
+            engine.log.check(&self.marks, stamp).is_some_and(|alive| alive.softened().is_none())
+        };
+        arrived > self.sent && !is_current(&Stamp::new(self.sent))
     }
 }
 
