@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::config::{Config, LogFormat, Overrides, parse_origin, reference};
+use larder::config::{Config, LogFormat, Overrides, TagSeparator, parse_origin, reference};
 use larder::policy::{ClientCacheControl, Heuristic, Rules};
 use proptest::prelude::*;
 
@@ -148,6 +148,11 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!((cache.max_variants, cache.max_ranges), (64, 16));
     assert_eq!((cache.keep, cache.retry_after_error), (seconds(600), seconds(1)));
     assert_eq!((cache.stream_window, cache.hit_for_miss), (256 << 10, seconds(120)));
+    let tag_fields = cache.tag_fields.iter().map(|field| (field.name.as_str(), field.separator));
+    let (comma, space) = (TagSeparator::Comma, TagSeparator::Space);
+    let expected = [("cache-tag", comma), ("surrogate-key", space), ("xkey", space)];
+    assert_eq!(tag_fields.collect::<Vec<_>>(), expected);
+    assert_eq!((cache.max_tags, cache.max_tag_length), (256, 1024));
     assert_eq!((config.log.filter.as_str(), config.log.format), ("info", LogFormat::Text));
     assert_eq!((config.log.access, config.log.access_file), (None, None));
 

@@ -1,5 +1,6 @@
 //! `POST /purge`, and what there is to see of purges.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -8,12 +9,13 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::problem::Problem;
 use super::{Admin, Answer, BoxError, json};
 use crate::clock::Moment;
-use crate::purge::{self, Denied, Purge, Recent, Target, Who};
+use crate::purge::{self, Denied, Done, Purge, Purger, Recent, Target, Who};
 use crate::telemetry::rfc3339;
 use crate::validity::{Purged, Tally};
 
@@ -33,8 +35,18 @@ where
     let malformed =
         |fault: purge::Fault| Problem::new(StatusCode::BAD_REQUEST, purge::MALFORMED, fault.to_string());
     let purge = read(&content, admin.parts.purger.limits()).map_err(malformed)?;
-    let done = admin.parts.purger.run(&purge, &who);
+    let done = run(&admin.parts.purger, purge, who).await?;
     Ok(json(done.to_json(&admin.instance)))
+}
+
+/// A dry run takes its time, which must not be that of others who ask.
+async fn run(purger: &Arc<Purger>, purge: Purge, who: Who) -> Result<Done, Problem> {
+    if !purge.dry_run {
+        return Ok(purger.run(&purge, &who));
+    }
+    let purger = Arc::clone(purger);
+    let counted = spawn_blocking(move || purger.run(&purge, &who)).await;
+    counted.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "dry-run", "The count has failed."))
 }
 
 type Reader = fn(&[u8], purge::Limits) -> Result<Purge, purge::Fault>;

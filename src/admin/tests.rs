@@ -34,11 +34,12 @@ async fn listener(role: Role) -> Listener {
         true => Ok(()),
         false => Err("draining".to_owned()),
     });
+    let store = Store::new(&config.cache, Budget::new(1 << 20), clock.clone());
     let parts = Parts {
         ready: ready_now,
         telemetry: Arc::clone(&telemetry),
-        store: Store::new(&config.cache, Budget::new(1 << 20), clock.clone()),
-        purger: Purger::new(&config.purge, log.clone(), clock.clone()).unwrap(),
+        purger: Purger::new(&config.purge, log.clone(), store.clone(), clock.clone()).unwrap(),
+        store,
         log,
         clock,
     };

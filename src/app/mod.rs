@@ -1,13 +1,13 @@
 //! The composition root: from a [`Config`] to a running Larder, and to its end.
 
 mod handler;
+mod house;
 mod serving;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
@@ -21,13 +21,6 @@ use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
 use crate::upstream;
 use crate::{policy, request, store, validity};
-
-/// How often room is made in the store when nothing calls for it at once.
-const TICK: Duration = Duration::from_millis(50);
-/// How often it is seen whether tokens have changed: about every second.
-const TICKS_PER_RELOAD: u32 = 20;
-/// How often the log forgets what no stored response needs any more.
-const TICKS_PER_SWEEP: u32 = 600;
 
 /// Why Larder did not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +83,7 @@ impl Larder {
         let (drain, draining) = Shutdown::channel();
         let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, drain, threads: Vec::new() };
         larder.start_admin(&config, &stopping)?;
-        larder.threads.push(housekeeper(larder.engine.clone(), stopping.clone())?);
+        larder.threads.push(house::start(larder.engine.clone(), stopping.clone())?);
         let serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         larder.threads.extend(serving);
         Ok(larder)
@@ -114,6 +107,11 @@ impl Larder {
     /// Bytes charged against the memory limit.
     pub fn memory_used(&self) -> u64 {
         self.engine.budget().used()
+    }
+
+    /// What was purged. For programs that have Larder in them: they purge without a door.
+    pub fn log(&self) -> &Arc<validity::Log> {
+        self.engine.log()
     }
 
     /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads.
@@ -204,7 +202,8 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
         StoreFigures { bytes: figures.bytes, entries: figures.entries, limit: figures.limit }
     }));
     let log = validity::Log::new();
-    let purger = Purger::new(&config.purge, log.clone(), clock.clone()).map_err(StartError::Tokens)?;
+    let purger = Purger::new(&config.purge, log.clone(), store.clone(), clock.clone());
+    let purger = purger.map_err(StartError::Tokens)?;
     Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store, purger))
 }
 
@@ -212,24 +211,4 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
 fn not_stored_reasons() -> Vec<&'static str> {
     let policy = policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str());
     policy.chain(request::reasons().iter().copied()).chain(store::NOT_SEALED.iter().copied()).collect()
-}
-
-/// Evictions and expiry happen here, not on serving threads.
-fn housekeeper(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new()
-        .name("larder-house".into())
-        .spawn(move || {
-            let mut ticks: u32 = 0;
-            while !*stopping.borrow() {
-                engine.store().keep_house(TICK);
-                ticks = ticks.wrapping_add(1);
-                if ticks.is_multiple_of(TICKS_PER_RELOAD) {
-                    engine.purger().rights().reload();
-                }
-                if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-                    engine.log().sweep();
-                }
-            }
-        })
-        .map_err(StartError::Thread)
 }

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use http::HeaderName;
 use toml::de::DeValue;
 
 use super::fault::Place;
 use super::read::{At, Document, Notes, Section};
 use super::reference::{ADMIN, CACHE, HEURISTIC, LOG, PURGE, ROUTE, SERVER, UPSTREAM};
 use super::{
-    Admin, Cache, Config, Log, LogFormat, Overrides, Purge, Route, Server, Upstream, machine, suggest,
+    Admin, Cache, Config, Log, LogFormat, Overrides, Purge, Route, Server, TagField, TagSeparator, Upstream,
+    machine, suggest,
 };
 use crate::policy::{ClientCacheControl, Heuristic, Rules};
 
@@ -105,7 +107,17 @@ fn cache(section: &Section<'_, '_>, overrides: &Overrides) -> Cache {
         max_ranges: section.need("max_ranges"),
         stream_window: section.need("stream_window"),
         hit_for_miss: section.need("hit_for_miss"),
+        tag_fields: tag_fields(section),
+        max_tags: section.need("max_tags"),
+        max_tag_length: section.need("max_tag_length"),
     }
+}
+
+fn tag_fields(section: &Section<'_, '_>) -> Vec<TagField> {
+    let named = |key, separator| {
+        section.list(key).into_iter().map(move |name: HeaderName| TagField { name, separator })
+    };
+    named("comma_tags", TagSeparator::Comma).chain(named("space_tags", TagSeparator::Space)).collect()
 }
 
 fn log(section: &Section<'_, '_>, directory: &Path) -> Log {

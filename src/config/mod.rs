@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
 
@@ -143,6 +144,40 @@ pub struct Cache {
     pub stream_window: usize,
     /// How long an answer that could not be shared keeps later requests for the same from waiting for each other.
     pub hit_for_miss: Duration,
+    /// Response fields that carry tags, each named once.
+    pub tag_fields: Vec<TagField>,
+    /// The most tags, and the most groups, of a response that is stored.
+    pub max_tags: usize,
+    /// The longest tag or group of a response that is stored, in bytes.
+    pub max_tag_length: usize,
+}
+
+/// A field that carries tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagField {
+    /// Which.
+    pub name: HeaderName,
+    /// What stands between two tags.
+    pub separator: TagSeparator,
+}
+
+/// What stands between two tags. No tag of the field holds it: nothing is unquoted or decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagSeparator {
+    /// A comma, with or without white space around it.
+    Comma,
+    /// White space.
+    Space,
+}
+
+impl TagSeparator {
+    /// Whether two tags meet at this byte.
+    pub fn is(self, byte: u8) -> bool {
+        match self {
+            Self::Comma => byte == b',',
+            Self::Space => byte == b' ' || byte == b'\t',
+        }
+    }
 }
 
 /// `[log]`

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::fault::Place;
 use super::read::{At, Notes};
 use super::units::{show_duration, show_size};
-use super::{Config, Route};
+use super::{Config, Route, TagSeparator};
 use crate::policy::Rules;
 
 /// The name of the route that is added where the file leaves requests over.
@@ -101,6 +101,7 @@ fn limits(config: &Config, notes: &Notes) {
         let right = format!("`memory` is {}: write at most \"{}\"", show_size(memory), show_size(memory / 2));
         note(notes, cache("max_object"), what, Some(&right));
     }
+    tag_fields(config, notes);
     let server = |key| At { table: "server", index: 0, key };
     if config.server.max_target >= config.server.max_head
         && notes.is_sound(server("max_target"))
@@ -109,6 +110,25 @@ fn limits(config: &Config, notes: &Notes) {
         let right = "make `max_head` the larger one: the target is a part of the head";
         let at = if notes.place(server("max_target")).is_some() { "max_target" } else { "max_head" };
         note(notes, server(at), "`max_target` is not less than `max_head`", Some(right));
+    }
+}
+
+fn tag_fields(config: &Config, notes: &Notes) {
+    let mut named = HashSet::new();
+    for field in &config.cache.tag_fields {
+        let key = match field.separator {
+            TagSeparator::Comma => "comma_tags",
+            TagSeparator::Space => "space_tags",
+        };
+        if !named.insert(&field.name) {
+            let what = format!("`{key}`: `{}` is named twice", field.name);
+            note(
+                notes,
+                At { table: "cache", index: 0, key },
+                what,
+                Some("a field's tags are separated in one way"),
+            );
+        }
     }
 }
 

@@ -5,12 +5,13 @@ use http::header::{HeaderMap, HeaderName};
 use super::draft::{Draft, Switch};
 use super::form::is_on;
 use super::{Fault, Target};
+use crate::config::TagSeparator;
 
 /// Fields that name tags, as caches that understand `PURGE` have them, and what parts their members.
-const TAGS: [(HeaderName, &[u8]); 3] = [
-    (HeaderName::from_static("cache-tag"), b","),
-    (HeaderName::from_static("surrogate-key"), b" \t"),
-    (HeaderName::from_static("xkey-purge"), b" \t"),
+const TAGS: [(HeaderName, TagSeparator); 3] = [
+    (HeaderName::from_static("cache-tag"), TagSeparator::Comma),
+    (HeaderName::from_static("surrogate-key"), TagSeparator::Space),
+    (HeaderName::from_static("xkey-purge"), TagSeparator::Space),
 ];
 const SOFT: [HeaderName; 2] =
     [HeaderName::from_static("soft-purge"), HeaderName::from_static("fastly-soft-purge")];
@@ -19,17 +20,17 @@ pub(super) fn parse(authority: &str, path_and_query: &str, fields: &HeaderMap) -
     let mut draft = Draft::default();
     for name in &SOFT {
         for value in fields.get_all(name) {
-            if is_on(name.as_str(), text(name, value.as_bytes())?.trim())? {
+            if is_on(name.as_str(), text(name, value.as_bytes())?.trim_ascii())? {
                 draft.set(Switch::Soft, true);
             }
         }
     }
     let mut names_tags = false;
-    for (name, separators) in &TAGS {
+    for (name, separator) in &TAGS {
         for line in fields.get_all(name) {
             names_tags = true;
-            for member in line.as_bytes().split(|byte| separators.contains(byte)) {
-                match text(name, member)?.trim() {
+            for member in line.as_bytes().split(|byte| separator.is(*byte)) {
+                match text(name, member)?.trim_ascii() {
                     // Lists have empty members where somebody joined them carelessly.
                     "" => {}
                     tag => draft.push(Target::tag(tag)?),

@@ -9,7 +9,8 @@ use super::recent::Ring;
 use super::{Limits, Purge, Recent, Rights, Target, Who};
 use crate::clock::Clock;
 use crate::config::{self, units::Wrong};
-use crate::validity::{Fact, Kind, Log, Sequence};
+use crate::store::{Entry, Store};
+use crate::validity::{Fact, Kind, Log, Selector, Sequence};
 
 /// Targets that a line of the audit log shows; it tells how many there are beside them.
 const SHOWN: usize = 10;
@@ -24,7 +25,8 @@ pub struct Done {
     /// Nothing was published.
     pub dry_run: bool,
     /// Stored responses known to carry a target, perhaps dead ones that have not been reclaimed yet, and once for each
-    /// target that they carry. `None`: nobody counts what begins with a prefix.
+    /// target that they carry. `None`: nobody counts what begins with a prefix. Of a dry run, exactly those that it
+    /// would hit.
     pub entries: Option<u64>,
     /// How many of them are to be fetched anew.
     pub refresh: Option<usize>,
@@ -54,6 +56,7 @@ impl Done {
 /// Makes purges. Shared by all doors.
 pub struct Purger {
     log: Arc<Log>,
+    store: Arc<Store>,
     clock: Clock,
     limits: Limits,
     rights: Rights,
@@ -61,15 +64,20 @@ pub struct Purger {
 }
 
 impl Purger {
-    /// Publishes to `log`.
+    /// Publishes to `log`; dry runs look into `store`.
     ///
     /// # Errors
     ///
     /// As [`Rights::new`].
-    pub fn new(config: &config::Purge, log: Arc<Log>, clock: Clock) -> Result<Arc<Self>, Wrong> {
+    pub fn new(
+        config: &config::Purge,
+        log: Arc<Log>,
+        store: Arc<Store>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, Wrong> {
         let limits = Limits { targets: config.max_targets, refresh: config.refresh_entries };
         let rights = Rights::new(config, clock.clone())?;
-        Ok(Arc::new(Self { log, clock, limits, rights, recent: Ring::default() }))
+        Ok(Arc::new(Self { log, store, clock, limits, rights, recent: Ring::default() }))
     }
 
     /// Who may have it make purges; for the doors to ask before they do.
@@ -84,12 +92,15 @@ impl Purger {
 
     /// Makes a purge. When this returns, nothing that was asked for before it and answers to its targets is served to a
     /// request that arrives from now on.
+    ///
+    /// A dry run walks over all that is stored: not to be called by who serves.
     pub fn run(&self, purge: &Purge, who: &Who) -> Done {
-        let entries = self.count(purge);
         let Purge { soft, dry_run, refresh, .. } = *purge;
         if dry_run {
+            let entries = Some(self.look_for(purge));
             return Done { sequence: None, soft, dry_run, entries, refresh: None };
         }
+        let entries = self.tally(purge);
         let kind = if soft { Kind::Soft } else { Kind::Hard };
         let facts: Vec<Fact<'_>> =
             purge.targets.iter().map(|target| Fact { subject: target.subject(), kind }).collect();
@@ -105,10 +116,21 @@ impl Purger {
         self.recent.list()
     }
 
-    /// By the tallies of the log, so that it costs the same whatever is stored.
-    fn count(&self, purge: &Purge) -> Option<u64> {
+    /// By what the log has counted, so that it costs the same whatever is stored.
+    fn tally(&self, purge: &Purge) -> Option<u64> {
         let known = |target: &Target| self.log.tally(target.subject()).map(|tally| tally.entries);
         purge.targets.iter().map(known).try_fold(0_u64, |sum, entries| Some(sum.saturating_add(entries?)))
+    }
+
+    /// By looking at every stored response: each once, and none that is dead already.
+    fn look_for(&self, purge: &Purge) -> u64 {
+        let selectors: Vec<Selector> =
+            purge.targets.iter().map(|target| self.log.selector(target.subject())).collect();
+        let is_hit = |entry: &Entry| {
+            selectors.iter().any(|selector| selector.selects(&entry.marks))
+                && self.log.check(&entry.marks, &entry.stamp).is_some()
+        };
+        self.store.entries().filter(|stored| is_hit(&stored.entry)).count() as u64
     }
 }
 

@@ -62,9 +62,9 @@ impl Target {
         })
     }
 
-    /// A tag, byte by byte as the origin sends it.
+    /// A tag, byte by byte as the origin sends it. White space around it does not count, as it does not in fields.
     pub fn tag(text: &str) -> Result<Self, Fault> {
-        match text {
+        match text.trim_ascii() {
             "" => Err(Fault::new("a tag is empty")),
             tag => Ok(Self::Tag(tag.to_owned())),
         }
@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn tags_are_taken_as_they_are() {
-        assert_eq!(Target::tag(" a,b "), Ok(Target::Tag(" a,b ".into())));
-        assert!(Target::tag("").is_err());
+        assert_eq!(Target::tag(" \"a, b/%20\" \n"), Ok(Target::Tag("\"a, b/%20\"".into())));
+        assert!(Target::tag("").is_err() && Target::tag(" ").is_err());
     }
 
     #[test]

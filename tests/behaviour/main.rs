@@ -19,6 +19,7 @@ mod passing;
 mod peers;
 mod preconditions;
 mod proxy;
+mod purge_command;
 mod purge_rights;
 mod purging;
 mod ranges;

@@ -178,13 +178,26 @@ fn a_dry_run_counts_and_does_nothing() {
     let origin = counting();
     let proxy = Proxy::before(&origin);
     versions(&proxy, &["/a", "/b"]);
-    let told = purge(&proxy, json!({"tags": ["all"], "dry_run": true}));
-    assert_eq!(
-        (&told["entries"], &told["sequence"], &told["dry_run"]),
-        (&json!(2), &Value::Null, &json!(true))
-    );
+    // Counted one by one: a prefix, too, and what carries several targets once.
+    for (targets, entries) in [
+        (json!({"tags": ["all"]}), 2),
+        (json!({"tags": ["all", "of/a"], "urls": ["example.com/a"], "hosts": ["example.com"]}), 2),
+        (json!({"prefixes": ["http://example.com/a"]}), 1),
+        (json!({"prefixes": ["example.com/"], "soft": true}), 2),
+        (json!({"everything": true}), 2),
+        (json!({"tags": ["none"]}), 0),
+    ] {
+        let mut asked = targets.clone();
+        asked["dry_run"] = true.into();
+        let told = purge(&proxy, asked);
+        assert_eq!((&told["entries"], &told["sequence"]), (&json!(entries), &Value::Null), "{targets}");
+        assert_eq!(told["dry_run"], true);
+    }
     assert_hit(&proxy.asks("/a").send());
     assert_eq!(api(&proxy, "/api/purges")["purges"], json!([]));
+    // What is dead already is not there to be purged.
+    assert_eq!(purge(&proxy, json!({"tags": ["of/a"]}))["sequence"], 1);
+    assert_eq!(purge(&proxy, json!({"tags": ["all"], "dry_run": true}))["entries"], 1);
 }
 
 #[test]

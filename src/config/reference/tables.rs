@@ -227,6 +227,29 @@ const CACHE_KEYS: &[Key] = &[
         Is("\"2m\""),
         "How long after an answer that could not be shared, requests for the same do not wait for each other.",
     ),
+    key(
+        "comma_tags",
+        Kind::FieldName,
+        Is("[\"Cache-Tag\"]"),
+        "Response fields that hold tags, to be purged by, separated by commas; clients do not get them.",
+    )
+    .also(&["tag_fields", "tag_field", "tags", "cache_tag"]),
+    key("space_tags", Kind::FieldName, Is("[\"Surrogate-Key\", \"xkey\"]"), "The same, separated by spaces.")
+        .also(&["surrogate_key", "xkey"]),
+    key(
+        "max_tags",
+        Kind::Count,
+        Is("256"),
+        "The most tags, and the most Cache-Groups, of a response; one with more is delivered but not stored.",
+    )
+    .between(32, 65_536),
+    key(
+        "max_tag_length",
+        Kind::Size,
+        Is("\"1KiB\""),
+        "The longest tag or group; a response with a longer one is delivered but not stored.",
+    )
+    .between(32, 64 * KIB),
 ];
 
 const LOG_KEYS: &[Key] = &[
