@@ -27,6 +27,7 @@ mod multipart;
 mod pass;
 mod plan;
 mod receive;
+mod refresh;
 mod respond;
 mod revalidate;
 mod tags;
@@ -35,6 +36,7 @@ mod worker;
 pub use body::Body;
 pub use error::reasons;
 pub use receive::{Client, Head};
+pub use refresh::Refresher;
 pub use worker::{Engine, Worker};
 
 use http::{Response, StatusCode};
