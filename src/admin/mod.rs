@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::purge::Purger;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
-use crate::validity::Log;
+use crate::validity::{Log, Sequence};
 
 mod endpoint;
 mod guard;
@@ -47,6 +47,9 @@ use problem::Problem;
 /// Says whether this Larder should be sent traffic, or why not.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// Has the hottest so many entries that a soft purge hit fetched anew, without waiting for it.
+pub type Refresh = Arc<dyn Fn(Sequence, usize) + Send + Sync>;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a listener offers.
@@ -62,6 +65,8 @@ pub enum Role {
 pub struct Parts {
     /// Asked at each `GET /readyz`.
     pub ready: Ready,
+    /// Called after each soft purge with `refresh`.
+    pub refresh: Refresh,
     /// For `/metrics`.
     pub telemetry: Arc<Telemetry>,
     /// What was purged.

@@ -36,6 +36,9 @@ where
         |fault: purge::Fault| Problem::new(StatusCode::BAD_REQUEST, purge::MALFORMED, fault.to_string());
     let purge = read(&content, admin.parts.purger.limits()).map_err(malformed)?;
     let done = run(&admin.parts.purger, purge, who).await?;
+    if let (Some(sequence), Some(most)) = (done.sequence, done.refresh) {
+        (admin.parts.refresh)(sequence, most);
+    }
     Ok(json(done.to_json(&admin.instance)))
 }
 

@@ -37,6 +37,7 @@ async fn listener(role: Role) -> Listener {
     let store = Store::new(&config.cache, Budget::new(1 << 20), clock.clone());
     let parts = Parts {
         ready: ready_now,
+        refresh: Arc::new(|_, _| ()),
         telemetry: Arc::clone(&telemetry),
         purger: Purger::new(&config.purge, log.clone(), store.clone(), clock.clone()).unwrap(),
         store,

@@ -2,6 +2,7 @@
 
 mod handler;
 mod house;
+mod refreshing;
 mod serving;
 
 use std::io;
@@ -15,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::units::Wrong;
 use crate::purge::Purger;
-use crate::request::Engine;
+use crate::request::{Engine, Refresher};
 use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
@@ -51,6 +52,7 @@ pub struct Larder {
     admin: Option<SocketAddr>,
     probe: Option<SocketAddr>,
     engine: Arc<Engine>,
+    refresher: Refresher,
     /// `true`: end.
     stop: watch::Sender<bool>,
     drain: ShutdownTrigger,
@@ -81,9 +83,20 @@ impl Larder {
         let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
         let (stop, stopping) = watch::channel(false);
         let (drain, draining) = Shutdown::channel();
-        let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, drain, threads: Vec::new() };
+        let mut larder = Larder {
+            addrs,
+            admin: None,
+            probe: None,
+            engine,
+            refresher: Refresher::default(),
+            stop,
+            drain,
+            threads: Vec::new(),
+        };
         larder.start_admin(&config, &stopping)?;
         larder.threads.push(house::start(larder.engine.clone(), stopping.clone())?);
+        let refreshing = refreshing::start(&larder.engine, larder.refresher.clone(), &origins, stopping)?;
+        larder.threads.push(refreshing);
         let serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         larder.threads.extend(serving);
         Ok(larder)
@@ -114,6 +127,16 @@ impl Larder {
         self.engine.log()
     }
 
+    /// What is stored.
+    pub fn store(&self) -> &Arc<Store> {
+        self.engine.store()
+    }
+
+    /// Takes orders to refresh what soft purges have hit.
+    pub fn refresher(&self) -> &Refresher {
+        &self.refresher
+    }
+
     /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads.
     pub fn stop(mut self) {
         self.end();
@@ -134,7 +157,8 @@ impl Larder {
         config: &Arc<Config>,
         stopping: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, stopping)? {
+        if let Some((thread, addrs)) = serving::start_admin(&self.engine, &self.refresher, config, stopping)?
+        {
             self.admin = addrs.admin;
             self.probe = addrs.probe;
             self.threads.push(thread);

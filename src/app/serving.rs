@@ -13,7 +13,7 @@ use crate::admin::{self, Admin, Role};
 use crate::app::StartError;
 use crate::app::handler::Proxy;
 use crate::config::Config;
-use crate::request::{Engine, Worker};
+use crate::request::{Engine, Refresher, Worker};
 use crate::server::{self, ConnectionEvent, ConnectionLimit, Listener, Listeners, Observer, Shutdown};
 use crate::upstream::{self, Upstreams};
 
@@ -93,6 +93,7 @@ pub(super) struct AdminAddrs {
 /// Starts the admin and the probe listener, on one thread of their own, so that a scrape never waits for traffic.
 pub(super) fn start_admin(
     engine: &Arc<Engine>,
+    refresher: &Refresher,
     config: &Config,
     stopping: &watch::Receiver<bool>,
 ) -> Result<Option<(JoinHandle<()>, AdminAddrs)>, StartError> {
@@ -105,10 +106,12 @@ pub(super) fn start_admin(
     let addrs = AdminAddrs { admin: addr(&admin), probe: addr(&probe) };
     let draining = stopping.clone();
     let ready = move || if *draining.borrow() { Err("draining".to_owned()) } else { Ok(()) };
+    let refresher = refresher.clone();
     let handler = Admin::new(
         config,
         admin::Parts {
             ready: Arc::new(ready),
+            refresh: Arc::new(move |sequence, most| refresher.refresh(sequence, most)),
             telemetry: engine.telemetry().clone(),
             log: engine.log().clone(),
             store: engine.store().clone(),

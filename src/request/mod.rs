@@ -30,6 +30,7 @@ mod pass;
 mod plan;
 mod purge;
 mod receive;
+mod refresh;
 mod respond;
 mod revalidate;
 mod tags;
@@ -38,6 +39,7 @@ mod worker;
 pub use body::Body;
 pub use error::reasons;
 pub use receive::{Client, Head};
+pub use refresh::Refresher;
 pub use worker::{Engine, Worker};
 
 use http::{Response, StatusCode};

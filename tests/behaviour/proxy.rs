@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use larder::app::Larder;
 use larder::clock::{Clock, Manual};
 use larder::config::Config;
+use larder::validity::{Fact, Kind, Sequence, Subject};
 
 use crate::support::{Answered, Ask, CacheStatus, Client, Connection, Origin, PATIENCE};
 
@@ -163,12 +164,31 @@ impl Proxy {
     }
 
     pub(crate) fn probe(&self) -> Client {
-        Client::to(self.larder.as_ref().and_then(Larder::probe_addr).expect("a probe listener"))
+        Client::to(self.larder().probe_addr().expect("a probe listener"))
     }
 
     /// Ends it as SIGTERM does.
     pub(crate) fn stop(mut self) {
         self.larder.take().expect("running").stop();
+    }
+
+    /// Purges as the log does it, whatever door leads there.
+    pub(crate) fn purge(&self, subject: Subject<'_>) -> Sequence {
+        self.publish(subject, Kind::Hard)
+    }
+
+    /// The same, softly.
+    pub(crate) fn soften(&self, subject: Subject<'_>) -> Sequence {
+        self.publish(subject, Kind::Soft)
+    }
+
+    fn publish(&self, subject: Subject<'_>, kind: Kind) -> Sequence {
+        let now = Clock::manual(self.clock.clone()).moment();
+        self.larder().log().publish(&[Fact { subject, kind }], now)
+    }
+
+    pub(crate) fn larder(&self) -> &Larder {
+        self.larder.as_ref().expect("running")
     }
 
     /// Bytes charged against the memory limit.

@@ -174,6 +174,23 @@ fn a_soft_purge_makes_stale_and_a_304_makes_fresh_again() {
 }
 
 #[test]
+fn a_soft_purge_may_have_what_it_hit_refreshed() {
+    let origin = Origin::start();
+    let stored = ok("x").cache("max-age=60").field("ETag", "\"1\"").field("Cache-Tag", "t");
+    for target in ["/a", "/b"] {
+        origin.on(target).respond(stored.clone()).then(unchanged().cache("max-age=60"));
+    }
+    let proxy = Proxy::with(&origin).purge("refresh_entries = 10").start();
+    versions(&proxy, &["/a", "/b"]);
+    let told = purge(&proxy, json!({"tags": ["t"], "soft": true, "refresh": true}));
+    assert_eq!((&told["sequence"], &told["entries"]), (&json!(1), &json!(2)));
+    // Nobody has asked for them.
+    assert!(wait_until(|| origin.count("/a") == 2 && origin.count("/b") == 2));
+    assert!(wait_until(|| ours(&proxy.get("/a")).hit && ours(&proxy.get("/b")).hit));
+    assert_eq!((origin.count("/a"), origin.count("/b")), (2, 2), "a request has asked, not the refresh");
+}
+
+#[test]
 fn a_dry_run_counts_and_does_nothing() {
     let origin = counting();
     let proxy = Proxy::before(&origin);
