@@ -26,7 +26,11 @@ impl Proxy {
 impl Handler for Proxy {
     type Body = request::Body;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<request::Body> {
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<request::Body>> + Send + use<> {
         let (parts, content) = request.into_parts();
         // The server has seen to it that there is exactly one, normalised, and that the target is in origin form.
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -40,7 +44,7 @@ impl Handler for Proxy {
         };
         let on_hints = (head.version == Version::HTTP_11).then(|| early_hints(&peer));
         let client = Client { addr: peer.addr, scheme: "http", on_hints };
-        self.worker.handle(head, content, client).await
+        self.worker.handle(head, content, client)
     }
 }
 

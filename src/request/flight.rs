@@ -224,7 +224,7 @@ fn common(
                     ..Decision::forwarded(forward_of(errand))
                 };
                 let live = Live { entry, alive };
-                Attempt::Answered(Answer::stored(Delivery { live, decision, within: None }))
+                Attempt::Answered(Answer::Stored(Delivery { live, decision, within: None }))
             }
         },
         Verdict::Unavailable(failure) => Attempt::Answered(
@@ -259,7 +259,7 @@ fn granted(engine: &Engine, request: &Routed, found: &Found, status: Option<Stat
         detail: Some(error::STALE_IF_ERROR),
         ..Decision::forwarded(Forward::Stale)
     };
-    Some(Answer::stored(Delivery { live, decision, within: None }))
+    Some(Answer::Stored(Delivery { live, decision, within: None }))
 }
 
 fn forward_of(errand: &Errand) -> Forward {

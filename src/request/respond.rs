@@ -33,7 +33,7 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
     let (mut response, decision, asked_origin) = match answer {
         Answer::Stored(delivery) => {
             let decision = delivery.decision;
-            (from_store(&engine, &request, *delivery, now), decision, decision.forward.is_some())
+            (from_store(&engine, &request, delivery, now), decision, decision.forward.is_some())
         }
         Answer::Filling { share, reader, decision } => {
             (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)

@@ -73,30 +73,34 @@ impl<H: Handler> Site<H> {
         }
     }
 
-    /// The life of one request.
+    /// The life of one request. The handler begins at once, so that what is moved about is no more than its future.
     fn answer(
-        self: &Arc<Self>,
+        &self,
         request: Request<Incoming>,
         peer: &Arc<Peer>,
     ) -> impl Future<Output = Result<Response<Served<H::Body>>, Infallible>> + use<H> {
-        let (site, peer) = (Arc::clone(self), Arc::clone(peer));
         let version = request.version();
         peer.wire.begin(version == Version::HTTP_11);
         peer.wire.set_unanswered(!request.body().is_end_stream());
+        let handling = match admit(request, &self.limits, peer.local) {
+            Ok(request) => Ok(self.handler.handle(request, Arc::clone(peer))),
+            Err(rejection) => {
+                (self.observer)(ConnectionEvent::Refused(rejection.reason));
+                Err(problem::response(&rejection, &self.config.name))
+            }
+        };
+        let wire = Arc::clone(&peer.wire);
         async move {
-            let response = match admit(request, &site.limits, peer.local) {
-                Ok(request) => {
-                    let response = site.handler.handle(request, Arc::clone(&peer)).await;
+            let response = match handling {
+                Ok(handling) => {
+                    let response = handling.await;
                     let close_delimited = version == Version::HTTP_10 && !has_length(&response);
-                    let wire = Arc::clone(&peer.wire);
+                    let wire = Arc::clone(&wire);
                     response.map(|body| Served::handlers(body, wire, close_delimited))
                 }
-                Err(rejection) => {
-                    (site.observer)(ConnectionEvent::Refused(rejection.reason));
-                    problem::response(&rejection, &site.config.name).map(Served::ours)
-                }
+                Err(problem) => problem.map(Served::ours),
             };
-            peer.wire.end();
+            wire.end();
             Ok(response)
         }
     }

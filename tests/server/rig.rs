@@ -33,7 +33,7 @@ impl Handler for Scripted {
         &self,
         request: Request<Incoming>,
         peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Body>> + Send {
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
         (self.0)(request, peer)
     }
 }
