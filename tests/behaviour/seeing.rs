@@ -78,6 +78,51 @@ fn requests_are_counted_by_outcome() {
     assert!(proxy.metric("larder_store_bytes") > 5.0);
 }
 
+/// Whoever is turned away at the door is seen, too: by what the server finds in the head, and where there is no head to
+/// be found.
+#[test]
+fn refused_requests_are_counted_and_logged() {
+    let origin = Origin::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("access.log");
+    let log = format!("access = \"json\"\naccess_file = \"{}\"", file.display());
+    let server = "max_target = \"64B\"\nmax_fields = 8";
+    let proxy = Proxy::with(&origin).server(server).log(&log).start();
+    let count = |class: &str| {
+        proxy.metric(&format!("larder_requests_total{{route=\"\",outcome=\"local\",status=\"{class}\"}}"))
+    };
+    let long = "/".repeat(65);
+    let refused = [
+        ("GET", "/a", "GET /a HTTP/1.1\r\n\r\n".to_owned(), 400, "host-missing"),
+        ("HEAD", "/b", "HEAD /b HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET", &long, format!("GET {long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414, "target-too-long"),
+        ("CONNECT", "a:1", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 501, "connect-method"),
+        ("-", "-", "GET /c HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400, "head-malformed"),
+        ("-", "-", format!("GET /d HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(9)), 431, "head-too-large"),
+    ];
+    for (_, _, request, status, _) in &refused {
+        let mut connection = proxy.client().connect();
+        connection.say(request);
+        let method = if request.starts_with("HEAD") { "HEAD" } else { "GET" };
+        assert_eq!(connection.expect(method).finish().status, *status, "{request}");
+    }
+    let lines = || -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    };
+    assert!(wait_until(|| lines().len() >= refused.len()), "{:?}", lines());
+    let lines = lines();
+    for (method, target, _, status, reason) in &refused {
+        let line = lines.iter().find(|line| line["detail"] == *reason);
+        let line = line.unwrap_or_else(|| panic!("no {reason} in {lines:?}"));
+        assert_eq!((&line["method"], &line["target"]), (&(*method).into(), &(*target).into()), "{line}");
+        assert_eq!((&line["status"], &line["outcome"]), (&(*status).into(), &"local".into()), "{line}");
+        assert_eq!((&line["aborted"], &line["client"]), (&false.into(), &"127.0.0.1".into()), "{line}");
+    }
+    assert_eq!((count("4xx"), count("5xx")), (5.0, 1.0));
+    assert_eq!(proxy.metric("larder_aborted_requests_total"), 0.0);
+}
+
 #[test]
 fn collapsed_waiters_are_counted() {
     let origin = Origin::start();
