@@ -247,6 +247,48 @@ fn health_and_readiness_are_told() {
     assert_eq!(posted.status, 405);
 }
 
+#[test]
+fn probes_have_a_listener_of_their_own_where_it_is_wanted() {
+    let origin = Origin::start();
+    let setup = Proxy::with(&origin).admin("probe_listen = \"127.0.0.1:0\"\nhosts = [\"larder.internal\"]");
+    let proxy = setup.start();
+    for target in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(proxy.probes().asks(target).host("10.0.0.7:8082").send().status, 200, "{target}");
+    }
+    assert_eq!(proxy.probes().asks("/").host("10.0.0.7:8082").send().status, 404);
+    assert_eq!(proxy.admin().asks("/metrics").host("10.0.0.7").send().status, 403);
+    assert_eq!(proxy.admin().asks("/metrics").host("larder.internal").send().status, 200);
+}
+
+/// docs/operations.md lists the metrics; what it lists is there, and what is there it lists.
+#[test]
+fn every_metric_is_documented() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("hello").cache("max-age=60"));
+    let proxy = Proxy::with(&origin).route("name = \"all\"").start();
+    proxy.get("/a");
+    proxy.get("/a");
+    let text = proxy.admin().asks("/metrics").host("localhost").send().text();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let families: BTreeSet<&str> = samples
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .map(|name| name.strip_suffix("_bucket").unwrap_or(name))
+        .map(|name| name.strip_suffix("_sum").or(name.strip_suffix("_count")).unwrap_or(name))
+        .collect();
+    let page = include_str!("../../docs/operations.md");
+    let documented: BTreeSet<&str> =
+        page.split('`').filter(|code| code.starts_with("larder_") && !code.contains(' ')).collect();
+    assert_eq!(families, documented);
+    for (histogram, label) in [
+        ("larder_first_byte_seconds_count", "outcome=\"hit\""),
+        ("larder_first_byte_seconds_count", "outcome=\"miss\""),
+        ("larder_origin_first_byte_seconds_count", "upstream=\"origin\""),
+    ] {
+        assert!(proxy.metric(&format!("{histogram}{{{label}}}")) >= 1.0, "{histogram} {label}");
+    }
+    assert!(proxy.metric("larder_origin_fetches_total{upstream=\"origin\",result=\"2xx\"}") >= 1.0);
+}
+
 /// A page in a browser on this machine can reach the admin listener by a name of its own.
 #[test]
 fn the_admin_listener_answers_to_its_own_names_only() {
