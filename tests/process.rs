@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -54,25 +54,43 @@ impl Larder {
         line.rsplit_once("addr=").unwrap().1.trim().parse().unwrap()
     }
 
+    /// The same from a process log in JSON.
+    fn json_address(&self, what: &str) -> SocketAddr {
+        let line = self.logs(&[what, "\"addr\""]);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        line["addr"].as_str().unwrap().parse().unwrap()
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// Waits for the end, and kills what does not end; how it ended, and what it wrote to standard output since.
     fn end(mut self) -> (ExitStatus, String) {
+        let overdue = self.kill_later();
+        let mut output = String::new();
+        self.output.read_to_string(&mut output).unwrap();
+        let status = self.process.wait().unwrap();
+        drop(overdue);
+        (status, output)
+    }
+
+    /// The same without reading its output.
+    fn end_unread(mut self) -> ExitStatus {
+        let _overdue = self.kill_later();
+        self.process.wait().unwrap()
+    }
+
+    /// Kills the process if what is returned is not dropped in time.
+    fn kill_later(&self) -> Sender<()> {
         let process = Pid::from_child(&self.process);
-        let (ended, ending) = channel::<()>();
-        let watch = thread::spawn(move || {
+        let (ended, ending) = channel();
+        thread::spawn(move || {
             if ending.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 let _ = kill_process(process, Signal::KILL);
             }
         });
-        let mut output = String::new();
-        self.output.read_to_string(&mut output).unwrap();
-        let status = self.process.wait().unwrap();
-        drop(ended);
-        watch.join().unwrap();
-        (status, output)
+        ended
     }
 }
 
@@ -174,6 +192,33 @@ fn sigterm_ends_within_its_bound_and_says_what_it_cut() {
     let (status, output) = larder.end();
     assert_eq!(status.code(), Some(0), "the default bound of 30 s is longer than the test waits");
     assert!(output.contains("\"GET /a HTTP/1.1\" 200 4 ") && output.contains(" aborted "), "{output}");
+}
+
+/// Nobody reads the pipe that the access log goes to: requests do not wait for it, nor does the end.
+#[test]
+fn a_stuck_access_log_loses_lines_and_nothing_else() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("hello").cache("max-age=60"));
+    let directory = tempfile::tempdir().unwrap();
+    let log = "access = 'json'\nformat = 'json'\nfilter = 'larder=info'";
+    let larder = Larder::start(&["serve", "--config", &configured(directory.path(), &origin, "", log)]);
+    let client = Client::to(larder.json_address("serving"));
+    let admin = Client::to(larder.json_address("admin"));
+    let agent = "a".repeat(500);
+    let mut connection = client.connect();
+    // More than the pipe, the batch under way and the queue hold.
+    for _ in 0..3500 {
+        let (answered, kept) =
+            client.asks("/a").field("User-Agent", &agent).begin_on(connection).finish_and_keep();
+        assert_eq!(answered.text(), "hello");
+        connection = kept;
+    }
+    let metrics = admin.asks("/metrics").host("localhost").send().text();
+    let dropped = metrics.lines().find_map(|line| line.strip_prefix("larder_dropped_log_lines_total "));
+    assert!(dropped.unwrap().parse::<f64>().unwrap() > 0.0, "{dropped:?}");
+    larder.signal(Signal::TERM);
+    larder.logs(&["stuck"]);
+    assert_eq!(larder.end_unread().code(), Some(0));
 }
 
 /// Types what the demo prints, as a reader would.
