@@ -216,14 +216,15 @@ fn common(
         Verdict::Stored { entry, forward_status } => match engine.log.check(&entry.marks, &entry.stamp) {
             None => Attempt::Back,
             Some(alive) => {
+                let live = Live { entry, alive };
                 let decision = Decision {
                     forward_status: StatusCode::from_u16(forward_status).ok(),
+                    ttl: Some(plan::ttl(&plan::stored(&live, engine.clock.moment()))),
                     stored: true,
                     collapsed,
                     detail: Some(error::REVALIDATED),
                     ..Decision::forwarded(forward_of(errand))
                 };
-                let live = Live { entry, alive };
                 Attempt::Answered(Answer::stored(Delivery { live, decision, within: None }))
             }
         },

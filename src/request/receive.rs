@@ -46,9 +46,10 @@ pub struct Client {
     pub on_hints: Option<OnHints>,
 }
 
-/// Fields by which frameworks let a client rewrite its request, beside all that begin with [`FORWARDED_PREFIX`]. They are
-/// not part of the cache key, so they are dropped unless the peer is a trusted proxy.
-const REWRITING: [HeaderName; 5] = [
+/// What a client may claim about itself, and fields by which frameworks let it rewrite its request; beside all that begin
+/// with [`FORWARDED_PREFIX`]. They are not part of the cache key, so they are dropped unless the peer is a trusted proxy.
+const CLAIMS: [HeaderName; 6] = [
+    FORWARDED,
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-http-method-override"),
@@ -178,15 +179,12 @@ fn wants_trailers(fields: &HeaderMap) -> bool {
     members.into_iter().any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// What a client says about itself, or wants its request to be taken for.
 fn strip_claims(fields: &mut HeaderMap) {
-    let is_claim =
-        |name: &&HeaderName| REWRITING.contains(name) || name.as_str().starts_with(FORWARDED_PREFIX);
+    let is_claim = |name: &&HeaderName| CLAIMS.contains(name) || name.as_str().starts_with(FORWARDED_PREFIX);
     let claims: Vec<HeaderName> = fields.keys().filter(is_claim).cloned().collect();
     for name in claims {
         fields.remove(name);
     }
-    fields.remove(FORWARDED);
 }
 
 fn forwarded_scheme(fields: &HeaderMap) -> Option<&'static str> {

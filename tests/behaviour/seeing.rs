@@ -49,6 +49,44 @@ fn every_answer_explains_itself() {
     }
 }
 
+/// docs/caching.md explains the field by examples; each of them is an answer as it was given.
+#[test]
+fn the_examples_of_the_documentation_are_real() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin.on("/hit").respond(ok("x").cache("max-age=60"));
+    origin.on("/stale").respond(ok("x").cache("max-age=60, stale-while-revalidate=30"));
+    let tagged = ok("x").cache("max-age=60").field("ETag", "\"1\"");
+    origin.on("/checked").respond(tagged).then(unchanged().cache("max-age=60").field("ETag", "\"1\""));
+    origin.on("/shared").respond(ok("x").cache("max-age=60").held_by(&gate));
+    origin.on("/passed").respond(ok("x").cache("no-store"));
+    let proxy = Proxy::before(&origin);
+    let said = |answered: Answered| answered.field("Cache-Status").unwrap();
+    let mut real = vec![said(proxy.get("/hit")), said(proxy.get("/passed"))];
+    proxy.get("/stale");
+    proxy.get("/checked");
+    proxy.advance(3);
+    real.push(said(proxy.get("/hit")));
+    proxy.advance(60);
+    real.push(said(proxy.get("/stale")));
+    real.push(said(proxy.get("/checked")));
+    let first = proxy.asks("/shared").begin();
+    origin.wait_for(6);
+    let second = proxy.asks("/shared").begin();
+    proxy.wait_for_metric("larder_collapsed_waiters_total", 1.0);
+    gate.open();
+    first.finish();
+    real.push(said(second.finish()));
+
+    let page = include_str!("../../docs/caching.md");
+    let examples: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("cache-status: "))
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(examples.iter().copied().collect::<BTreeSet<_>>(), real.iter().map(String::as_str).collect());
+}
+
 #[test]
 fn requests_are_counted_by_outcome() {
     let origin = Origin::start();
