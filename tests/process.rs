@@ -194,6 +194,25 @@ fn sigterm_ends_within_its_bound_and_says_what_it_cut() {
     assert!(output.contains("\"GET /a HTTP/1.1\" 200 4 ") && output.contains(" aborted "), "{output}");
 }
 
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("some").chunked().then_hangs());
+    let directory = tempfile::tempdir().unwrap();
+    let mut larder = Larder::start(&["serve", "--config", &configured(directory.path(), &origin, "", "")]);
+    let mut open = Client::to(larder.address("serving")).asks("/a").begin();
+    open.wait_for_content("some");
+    larder.signal(Signal::TERM);
+    larder.logs(&["draining"]);
+    let pause = std::time::Duration::from_millis(5);
+    let ended = (0..1000).find_map(|_| {
+        larder.signal(Signal::TERM);
+        thread::sleep(pause);
+        larder.process.try_wait().unwrap()
+    });
+    assert_eq!(ended.expect("it goes on draining").code(), Some(1));
+}
+
 /// Nobody reads the pipe that the access log goes to: requests do not wait for it, nor does the end.
 #[test]
 fn a_stuck_access_log_loses_lines_and_nothing_else() {

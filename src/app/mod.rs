@@ -167,18 +167,31 @@ pub fn run(config: Config) -> Result<(), StartError> {
     if let Some(addr) = larder.admin_addr() {
         tracing::info!(%addr, "admin");
     }
-    wait_for_signal()?;
-    tracing::info!("draining");
-    larder.stop();
-    Ok(())
+    run_until_signal(larder)
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT, then drains; a second signal ends the process at once, with exit code 1.
 ///
 /// # Errors
 ///
 /// Signals cannot be listened for.
-pub fn wait_for_signal() -> Result<(), StartError> {
+pub fn run_until_signal(larder: Larder) -> Result<(), StartError> {
+    wait_for_signal()?;
+    tracing::info!("draining");
+    thread::Builder::new()
+        .name("larder-signals".into())
+        .spawn(|| {
+            if wait_for_signal().is_ok() {
+                tracing::warn!("a second signal: ending without waiting for open requests");
+                std::process::exit(1);
+            }
+        })
+        .map_err(StartError::Thread)?;
+    larder.stop();
+    Ok(())
+}
+
+fn wait_for_signal() -> Result<(), StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = serving::runtime()?;
     runtime.block_on(async {

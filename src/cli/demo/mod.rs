@@ -49,8 +49,7 @@ fn demo(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     if let (Some(addr), Some(admin)) = (larder.addrs().first(), larder.admin_addr()) {
         print!("{}", banner(*addr, admin, origin));
     }
-    app::wait_for_signal()?;
-    larder.stop();
+    app::run_until_signal(larder)?;
     Ok(())
 }
 
