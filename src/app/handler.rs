@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::header::HOST;
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
-use crate::request::{self, Client, Head, Worker};
-use crate::server::{Handler, Peer};
+use crate::request::{self, Client, Head, Refusal, Worker};
+use crate::server::{Handler, Peer, Rejection};
 use crate::upstream::OnHints;
 
 /// The proxy as the server calls it.
@@ -46,6 +47,18 @@ impl Handler for Proxy {
         let client = Client { addr: peer.addr, scheme: "http", on_hints };
         self.worker.handle(head, content, client)
     }
+
+    fn refuse(&self, head: &Parts, rejection: &Rejection, peer: &Peer) -> Response<request::Body> {
+        self.worker.refuse(head, refusal(rejection), peer.addr)
+    }
+
+    fn unread(&self, rejection: &Rejection, peer: &Peer) {
+        self.worker.unread(&refusal(rejection), peer.addr);
+    }
+}
+
+fn refusal(rejection: &Rejection) -> Refusal {
+    Refusal::new(rejection.status, rejection.reason).explained(rejection.detail)
 }
 
 fn early_hints(peer: &Peer) -> OnHints {

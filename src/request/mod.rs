@@ -27,13 +27,14 @@ mod multipart;
 mod pass;
 mod plan;
 mod receive;
+mod refused;
 mod respond;
 mod revalidate;
 mod tags;
 mod worker;
 
 pub use body::Body;
-pub use error::reasons;
+pub use error::{Refusal, reasons};
 pub use receive::{Client, Head};
 pub use worker::{Engine, Worker};
 
@@ -46,7 +47,6 @@ use hyper::body::Incoming;
 
 use crate::request::answer::Answer;
 use crate::request::coalesce::Company;
-use crate::request::error::Refusal;
 use crate::request::flight::Attempt;
 use crate::request::lookup::Found;
 use crate::request::plan::Plan;
