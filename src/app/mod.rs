@@ -109,6 +109,11 @@ impl Larder {
         self.engine.budget().used()
     }
 
+    /// What was purged. For programs that have Larder in them: they purge without a door.
+    pub fn log(&self) -> &Arc<validity::Log> {
+        self.engine.log()
+    }
+
     /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads.
     pub fn stop(mut self) {
         self.end();
