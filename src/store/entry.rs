@@ -12,7 +12,7 @@ use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
 use crate::store::budget::allocated;
 use crate::store::{Head, Sealed};
-use crate::validity::{Marks, Stamp};
+use crate::validity::{Held, Marks, Stamp};
 
 /// Bytes of an entry and its content's frame, each with the two counts of its `Arc`.
 const PER_ENTRY: usize = size_of::<Entry>() + size_of::<Sealed>() + 4 * size_of::<usize>();
@@ -79,8 +79,8 @@ pub struct Entry {
     pub received: Moment,
     /// The same on the wall clock.
     pub received_wall: SystemTime,
-    /// What it can be purged by.
-    pub marks: Marks,
+    /// What it can be purged by. As long as it lives, it is counted there.
+    pub marks: Held,
     /// Which purges are younger than it.
     pub stamp: Stamp,
     hits: AtomicU32,
@@ -103,6 +103,7 @@ impl Entry {
             marks,
             stamp,
         } = parts;
+        let marks = marks.hold(head.size() as u64 + body.size());
         Self {
             head,
             body,
@@ -130,7 +131,7 @@ impl Entry {
             variant: self.variant.clone(),
             received: self.received,
             received_wall: self.received_wall,
-            marks: self.marks.clone(),
+            marks: Marks::clone(&self.marks),
             stamp: self.stamp.clone(),
         }
     }

@@ -4,4 +4,6 @@
 pub(super) use std::sync::Arc;
 pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(super) use parking_lot::{Mutex, MutexGuard};
+pub(super) use parking_lot::{Mutex, MutexGuard, RwLock};
+
+pub(super) use std::hash::RandomState;
