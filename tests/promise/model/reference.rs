@@ -98,17 +98,22 @@ impl Model {
     /// The purge because of which an answer must not have been given.
     pub(crate) fn fault(&self, answer: &Answer) -> Option<&Purge> {
         let earlier = self.purges.iter().filter(|purge| purge.returned < answer.asked);
-        earlier.filter(|purge| self.speaks_of(purge, answer)).find(|purge| {
-            !if purge.soft {
-                self.fetches[answer.head].received >= purge.began || self.is_granted(answer, purge)
-            } else {
-                all_of(answer).all(|fetch| self.is_after(fetch, purge))
-            }
-        })
+        let mut speaking = earlier.filter(|purge| self.speaks_of(purge, answer));
+        // Of several soft purges the youngest counts: when the others were need not be remembered.
+        let soft = speaking.clone().rfind(|purge| purge.soft);
+        let stale = soft.filter(|purge| !self.is_validated(answer, purge) && !self.is_granted(answer, purge));
+        speaking.find(|purge| !purge.soft && !self.is_fetched(answer, purge)).or(stale)
     }
 
-    fn is_after(&self, fetch: FetchId, purge: &Purge) -> bool {
-        self.fetches[fetch].received >= purge.began || purge.cause == Some(fetch)
+    /// Whether all of it was asked for after the purge.
+    fn is_fetched(&self, answer: &Answer, purge: &Purge) -> bool {
+        let after = |id: FetchId| self.fetches[id].received >= purge.began || purge.cause == Some(id);
+        all_of(answer).all(after)
+    }
+
+    /// Whether it was asked after the purge if it is still current.
+    fn is_validated(&self, answer: &Answer, purge: &Purge) -> bool {
+        self.fetches[answer.head].received >= purge.began
     }
 
     fn is_granted(&self, answer: &Answer, purge: &Purge) -> bool {
@@ -129,7 +134,7 @@ impl Model {
 }
 
 /// All fetches that an answer shows.
-fn all_of(answer: &Answer) -> impl Iterator<Item = FetchId> {
+fn all_of(answer: &Answer) -> impl Iterator<Item = FetchId> + Clone {
     answer.content.iter().copied().chain([answer.head])
 }
 

@@ -12,8 +12,6 @@ use crate::support::CacheStatus;
 
 /// Steps before everything that is held back is let go.
 const STEPS: usize = 24;
-/// A sweep may still cost a fact: what it forgets comes back as a cell without it.
-const SWEEPS: bool = false;
 const MOST_CLIENTS: usize = 6;
 /// Rounds in which every request must have come to its end, once the origin answers everything at once.
 const MOST_ROUNDS: usize = 40;
@@ -103,7 +101,7 @@ impl<'a> Script<'a> {
         self.warm_up()?;
         for _ in 0..STEPS {
             self.step += 1;
-            self.act();
+            self.act()?;
             self.observe()?;
         }
         self.let_go()
@@ -123,7 +121,7 @@ impl<'a> Script<'a> {
         Ok(())
     }
 
-    fn act(&mut self) {
+    fn act(&mut self) -> Result<(), String> {
         match self.random.below(100) {
             0..36 if self.clients.len() < MOST_CLIENTS && self.model.fetches.len() < MOST_FETCHES / 2 => {
                 self.ask();
@@ -135,14 +133,15 @@ impl<'a> Script<'a> {
             68..82 => self.purge(),
             82..92 => {
                 let seconds = *self.random.one_of(&[1, 6, 6, 20, 70]);
+                // What came of earlier steps must not be judged by the new time.
+                self.world.settle_surely();
+                self.observe()?;
                 self.note(format!("{seconds} seconds pass"));
                 self.world.advance(seconds);
             }
             92..94 => {
-                if SWEEPS {
-                    self.note("the log forgets".into());
-                    self.world.log().sweep();
-                }
+                self.note("the log forgets".into());
+                self.world.log().sweep();
             }
             94..97 if !self.clients.is_empty() => {
                 let gone = self.random.below(self.clients.len());
@@ -157,6 +156,7 @@ impl<'a> Script<'a> {
             }
             _ => self.ask(),
         }
+        Ok(())
     }
 
     fn ask(&mut self) {

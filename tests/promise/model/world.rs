@@ -84,9 +84,8 @@ impl World {
         Clock::manual(self.clock.clone()).moment()
     }
 
-    /// Lets time pass. Whatever is under way has been done by then.
+    /// Lets time pass.
     pub(crate) fn advance(&mut self, seconds: Seconds) {
-        self.settle_surely();
         self.seconds += seconds;
         self.clock.advance(Duration::from_secs(seconds));
     }
