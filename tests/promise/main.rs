@@ -20,3 +20,5 @@ mod support;
 mod proxy;
 
 mod model;
+mod purging;
+mod traps;
