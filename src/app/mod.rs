@@ -218,8 +218,7 @@ fn housekeeper(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Result<J
         .spawn(move || {
             let mut ticks: u32 = 0;
             while !*stopping.borrow() {
-                thread::sleep(TICK);
-                engine.store().tick();
+                engine.store().keep_house(TICK);
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(TICKS_PER_SWEEP) {
                     engine.log().sweep();

@@ -44,6 +44,7 @@ use crate::request::answer::Answer;
 use crate::request::coalesce::Company;
 use crate::request::error::Refusal;
 use crate::request::flight::Attempt;
+use crate::request::lookup::Found;
 use crate::request::plan::Plan;
 use crate::request::receive::{Received, Routed};
 use crate::telemetry::Decision;
@@ -51,8 +52,8 @@ use crate::telemetry::Decision;
 /// How often the answer of a shared fetch may turn out not to be for a request before it fetches alone.
 const SHARED_ATTEMPTS: u32 = 2;
 
-/// How often in all, whatever an origin does.
-const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 2;
+/// How often in all, whatever an origin does. A request may have to wait its turn for a failing origin in between.
+const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 4;
 
 impl Worker {
     /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
@@ -69,17 +70,30 @@ impl Worker {
         }
     }
 
+    /// A hit waits for nothing. All that may wait is boxed, or each hit would move its state about.
     async fn answer(&self, request: &mut Routed) -> Answer {
         if let Some(reason) = request.passes() {
-            return pass::pass(self, request, reason).await;
+            return Box::pin(pass::pass(self, request, reason)).await;
         }
-        let mut attempts = 0;
+        let (found, plan) = self.look(request);
+        match plan {
+            Plan::Deliver(delivery) => Answer::stored(delivery),
+            plan => Box::pin(self.pursue(request, found, plan)).await,
+        }
+    }
+
+    fn look(&self, request: &Routed) -> (Found, Plan) {
+        let found = lookup::lookup(self.engine(), request);
+        let plan = plan::plan(&found, request, self.engine().clock.moment());
+        (found, plan)
+    }
+
+    async fn pursue(&self, request: &mut Routed, mut found: Found, mut plan: Plan) -> Answer {
         let mut company = Company::Any;
         // Held until the answer to the attempt it was given for is there.
         let mut _permit = None;
-        loop {
-            let found = lookup::lookup(self.engine(), request);
-            let errand = match plan::plan(&found, request, self.engine().clock.moment()) {
+        for attempt in 1..=MOST_ATTEMPTS {
+            let errand = match plan {
                 Plan::Deliver(delivery) => return Answer::stored(delivery),
                 Plan::DeliverStale { delivery, refresh } => {
                     if refresh {
@@ -97,15 +111,14 @@ impl Worker {
                 Attempt::Answered(answer) => return answer,
                 Attempt::Alone => company = Company::Alone,
                 Attempt::Permitted(permit) => _permit = Some(permit),
-                Attempt::Back => attempts += 1,
+                Attempt::Back => {}
             }
-            if attempts > MOST_ATTEMPTS {
-                let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
-                return Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) };
-            }
-            if attempts >= SHARED_ATTEMPTS {
+            if attempt >= SHARED_ATTEMPTS {
                 company = Company::Alone;
             }
+            (found, plan) = self.look(request);
         }
+        let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
+        Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) }
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::config;
 use crate::key::CacheKey;
 use crate::policy::directives::RequestDirectives;
-use crate::policy::fields::strip_hop_by_hop;
+use crate::policy::fields::{remove_all, strip_hop_by_hop};
 use crate::policy::target::Target;
 use crate::policy::{ClientCacheControl, Rules};
 use crate::request::error::{self, Refusal};
@@ -100,9 +100,7 @@ impl Received {
         let wants_trailers = fields.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
         strip_hop_by_hop(&mut fields);
         if !trusted {
-            for name in &REWRITING {
-                fields.remove(name);
-            }
+            remove_all(&mut fields, &REWRITING);
         }
         let received = Self {
             method,

@@ -28,6 +28,9 @@ use super::{ConnectionEvent, Handler, Observer, Peer, problem};
 /// Bounds what hyper buffers for one connection in each direction; hyper takes no less than 8 KiB.
 const MOST_BUFFERED: usize = 64 * 1024;
 
+/// The most fields that hyper takes unless told otherwise.
+const HYPERS_FIELDS: usize = 100;
+
 /// What all connections of a listener have in common.
 pub(super) struct Site<H> {
     pub(super) config: Arc<config::Server>,
@@ -121,10 +124,13 @@ fn protocol(config: &config::Server) -> http1::Builder {
         .header_read_timeout(config.header_timeout)
         .max_header_size(config.max_head)
         .max_buf_size(config.max_head.max(MOST_BUFFERED))
-        .max_headers(config.max_fields)
         .half_close(false)
         .keep_alive(true)
         .pipeline_flush(false);
+    // Its default costs hyper nothing; any number that it is told, even that one, a table of so many for each request.
+    if config.max_fields != HYPERS_FIELDS {
+        protocol.max_headers(config.max_fields);
+    }
     protocol
 }
 
