@@ -28,6 +28,8 @@ pub(crate) enum Target {
     Host(String),
     /// Authority and path; the port as above.
     Url(String),
+    /// What the authority and path begin with; the port as above.
+    Prefix(String),
     Tag(String),
 }
 
@@ -142,10 +144,12 @@ impl Target {
     pub(crate) fn names(&self, fetch: &Fetch) -> bool {
         let Fetch { authority, path, tags, .. } = fetch;
         let host = authority.split(':').next().unwrap_or_default();
+        let urls = [authority, host].map(|name| format!("{name}{path}"));
         match self {
             Self::Everything => true,
             Self::Host(name) => name == authority || name == host,
-            Self::Url(url) => [authority, host].iter().any(|name| *url == format!("{name}{path}")),
+            Self::Url(url) => urls.contains(url),
+            Self::Prefix(prefix) => urls.iter().any(|url| url.starts_with(prefix)),
             Self::Tag(tag) => tags.contains(tag),
         }
     }

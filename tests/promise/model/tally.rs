@@ -40,6 +40,7 @@ impl Tally {
                 Target::Everything => "everything",
                 Target::Host(_) => "host",
                 Target::Url(_) => "url",
+                Target::Prefix(_) => "prefix",
                 Target::Tag(_) => "tag",
             };
             self.count(&format!("purge {} {what}", if soft { "soft" } else { "hard" }));
