@@ -21,4 +21,6 @@ mod proxy;
 
 mod model;
 mod purging;
+mod random;
+mod soak;
 mod traps;

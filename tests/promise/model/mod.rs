@@ -7,7 +7,6 @@
 //! first. So a seed is played many times over before it counts as fixed.
 
 mod origin;
-mod random;
 mod reference;
 mod rest;
 mod script;

@@ -1,9 +1,9 @@
 //! What the origin of the scripts says. Every byte of content is the number of the request that it answers, and so are
 //! `v` in `Cache-Control`, which every answer and every 304 renews, and `Content-Type`, which only content brings.
 
-use super::random::Random;
 use super::reference::{FetchId, Terms};
 use super::world::Received;
+use crate::random::Random;
 
 /// Bytes of every representation.
 pub(crate) const LENGTH: usize = 12;

@@ -6,10 +6,10 @@ mod judging;
 use larder::validity::{Fact, Kind, Subject};
 
 use super::origin::{self, MOST_FETCHES, Message, Reply, Resource, Style};
-use super::random::Random;
 use super::reference::{FetchId, Model, Purge, Step, Target};
 use super::tally::Tally;
 use super::world::{Asking, Received, World};
+use crate::random::Random;
 
 /// Steps before everything that is held back is let go.
 const STEPS: usize = 24;
