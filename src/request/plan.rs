@@ -143,10 +143,7 @@ pub(crate) fn stored(live: &Live, now: Moment) -> Stored<'_> {
 /// Seconds of freshness left, negative when stale (RFC 9211 §2.4).
 pub(crate) fn ttl(stored: &Stored<'_>) -> i64 {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    if stored.softened.is_some() {
-        return 0;
-    }
-    match stored.terms.remaining(stored.resident) {
+    match stored.remaining() {
         Ok(left) => seconds(left),
         // Rounded down, so that what is stale is never taken for fresh.
         Err(since) if since.subsec_nanos() == 0 && !since.is_zero() => -seconds(since),
