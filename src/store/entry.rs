@@ -1,7 +1,7 @@
 //! A stored response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
@@ -11,6 +11,7 @@ use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
 use crate::store::budget::allocated;
+use crate::store::heat::Heat;
 use crate::store::{Head, Sealed};
 use crate::validity::{Held, Marks, Stamp};
 
@@ -83,7 +84,7 @@ pub struct Entry {
     pub marks: Held,
     /// Which purges are younger than it.
     pub stamp: Stamp,
-    hits: AtomicU32,
+    heat: Heat,
     /// Nanoseconds since boot until which a failed revalidation keeps others from trying.
     held_off_until: AtomicU64,
 }
@@ -115,7 +116,7 @@ impl Entry {
             received_wall,
             marks,
             stamp,
-            hits: AtomicU32::new(0),
+            heat: Heat::default(),
             held_off_until: AtomicU64::new(0),
         }
     }
@@ -138,12 +139,17 @@ impl Entry {
 
     /// Counts a request that was answered with it.
     pub fn count_hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.heat.count();
     }
 
-    /// How many requests were answered with it.
-    pub fn hits(&self) -> u32 {
-        self.hits.load(Ordering::Relaxed)
+    /// About how many requests were answered with it; those answered with what it replaced count half.
+    pub fn heat(&self) -> u32 {
+        self.heat.get()
+    }
+
+    /// It takes the place of `old`.
+    pub(super) fn succeed(&self, old: &Entry) {
+        self.heat.inherit(&old.heat);
     }
 
     /// A revalidation failed: no other is tried before `until`.
