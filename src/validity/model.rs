@@ -19,7 +19,7 @@ pub(super) type RandomState = BuildHasherDefault<DefaultHasher>;
 
 /// Orders of each of two kinds: chosen evenly at each step; and threads with priorities that change a few times, which
 /// finds what takes one thread to be held up for long.
-const ORDERS: usize = 2_000;
+const ORDERS: usize = 1_000;
 const CHANGES: usize = 3;
 /// So that a failure comes again. `SHUTTLE_RANDOM_SEED` sets another.
 const SEED: u64 = 9111;
@@ -28,7 +28,7 @@ const SEED: u64 = 9111;
 pub(super) fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     let config = || {
         let mut config = shuttle::Config::new();
-        config.stack_size = 1 << 18;
+        config.stack_size = 1 << 16;
         config
     };
     shuttle::Runner::new(RandomScheduler::new_from_seed(SEED, ORDERS), config()).run(scenario.clone());
