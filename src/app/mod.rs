@@ -1,13 +1,13 @@
 //! The composition root: from a [`Config`] to a running Larder, and to its end.
 
 mod handler;
+mod house;
 mod serving;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -19,11 +19,6 @@ use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
 use crate::upstream;
 use crate::{policy, request, store, validity};
-
-/// How often room is made in the store when nothing calls for it at once.
-const TICK: Duration = Duration::from_millis(50);
-/// How often the log forgets what no stored response needs any more.
-const TICKS_PER_SWEEP: u32 = 600;
 
 /// Why Larder did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +80,7 @@ impl Larder {
         let (admin, probe, serving, attending) = (None, None, Vec::new(), Vec::new());
         let mut larder = Larder { addrs, admin, probe, engine, drain, serving, served, attending };
         larder.start_admin(&config, &draining, &serving_ended)?;
-        larder.attending.push(housekeeper(larder.engine.clone(), serving_ended)?);
+        larder.attending.push(house::start(larder.engine.clone(), serving_ended)?);
         larder.serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         Ok(larder)
     }
@@ -108,6 +103,11 @@ impl Larder {
     /// Bytes charged against the memory limit.
     pub fn memory_used(&self) -> u64 {
         self.engine.budget().used()
+    }
+
+    /// What was purged. For programs that have Larder in them: they purge without a door.
+    pub fn log(&self) -> &Arc<validity::Log> {
+        self.engine.log()
     }
 
     /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads. Until then the admin
@@ -226,21 +226,4 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
 fn not_stored_reasons() -> Vec<&'static str> {
     let policy = policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str());
     policy.chain(request::reasons().iter().copied()).chain(store::NOT_SEALED.iter().copied()).collect()
-}
-
-/// Evictions and expiry happen here, not on serving threads.
-fn housekeeper(engine: Arc<Engine>, ended: watch::Receiver<bool>) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new()
-        .name("larder-house".into())
-        .spawn(move || {
-            let mut ticks: u32 = 0;
-            while !*ended.borrow() {
-                engine.store().keep_house(TICK);
-                ticks = ticks.wrapping_add(1);
-                if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-                    engine.log().sweep();
-                }
-            }
-        })
-        .map_err(StartError::Thread)
 }

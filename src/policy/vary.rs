@@ -77,6 +77,20 @@ impl Variant {
         &self.key
     }
 
+    /// Puts the selecting fields into a request in the form in which they are compared, in place of what it has of them.
+    /// So an origin that is asked on behalf of all whose fields are equal in that form chooses by nothing else.
+    pub fn write_to(&self, request: &mut HeaderMap) {
+        let mut key = &*self.key;
+        for name in &self.fields {
+            let _ = pop(&mut key);
+            // What came as a value, and has lost nothing but bytes since, is one.
+            match pop(&mut key).map(HeaderValue::from_bytes) {
+                Some(Ok(value)) => drop(request.insert(name, value)),
+                Some(Err(_)) | None => drop(request.remove(name)),
+            }
+        }
+    }
+
     /// Whether a stored response with this variant may answer the request (§4.1). `content_language` is the stored
     /// response's: it also answers a request whose one most preferred language it is.
     pub fn matches(&self, request: &HeaderMap, content_language: Option<&HeaderValue>) -> bool {
@@ -125,8 +139,17 @@ fn normal_value<'a>(name: &HeaderName, request: &'a HeaderMap) -> Option<Cow<'a,
     let normal = match *name {
         header::ACCEPT_LANGUAGE => accept::normal_languages(&value),
         header::ACCEPT_ENCODING => accept::normal_encodings(&value),
-        // Cookies are separated by semicolons; a comma is part of a value.
-        header::COOKIE => None,
+        // No lists: a comma is part of the value.
+        header::AUTHORIZATION
+        | header::COOKIE
+        | header::DATE
+        | header::FROM
+        | header::HOST
+        | header::IF_MODIFIED_SINCE
+        | header::IF_UNMODIFIED_SINCE
+        | header::ORIGIN
+        | header::REFERER
+        | header::USER_AGENT => None,
         _ => without_list_spaces(&value),
     };
     Some(normal.map_or(value, Cow::Owned))

@@ -24,6 +24,8 @@ pub(crate) const RANGE_ANSWER: &str = "range-answer";
 pub(crate) const RANGE_MISMATCH: &str = "content-range-mismatch";
 pub(crate) const ABANDONED: &str = "fetch-abandoned";
 pub(crate) const DECLARED_TOO_LARGE: &str = "declared-too-large";
+pub(crate) const TOO_MANY_TAGS: &str = "too-many-tags";
+pub(crate) const UNREADABLE_TAGS: &str = "unreadable-tags";
 pub(crate) const HEAD_MEMORY: &str = "head-memory";
 pub(crate) const NOT_MODIFIED_UNASKED: &str = "unexpected-304";
 pub(crate) const STALE_IF_ERROR: &str = "stale-if-error";
@@ -51,6 +53,8 @@ pub const fn reasons() -> &'static [&'static str] {
         RANGE_MISMATCH,
         ABANDONED,
         DECLARED_TOO_LARGE,
+        TOO_MANY_TAGS,
+        UNREADABLE_TAGS,
         HEAD_MEMORY,
         NOT_MODIFIED_UNASKED,
         STALE_IF_ERROR,

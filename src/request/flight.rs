@@ -6,8 +6,8 @@ use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::clock::Moment;
 use crate::policy::validation::{make_conditional, offer_tags};
-use crate::policy::vary::Variant;
 use crate::policy::{EntityTag, reuse};
 use crate::request::answer::Answer;
 use crate::request::assemble::{self, Asked, Receipt, Share};
@@ -103,10 +103,7 @@ fn is_particular(fields: &HeaderMap) -> bool {
 
 fn flight_id(engine: &Engine, request: &Routed, ranged: bool) -> FlightId {
     let fields = &request.received.fields;
-    let variant = match engine.lessons.get(&request.key) {
-        Some(lesson) if !lesson.vary.is_empty() => Variant::of(&lesson.vary, fields).key().into(),
-        _ => Box::default(),
-    };
+    let variant = engine.lessons.variant(request).key().into();
     let range = if ranged { fields.get(RANGE).cloned() } else { None };
     let authorized = fields.contains_key(http::header::AUTHORIZATION);
     FlightId { key: request.key, variant, range, authorized }
@@ -130,11 +127,11 @@ impl Newcomer for Asking<'_> {
 
     fn may_wait(&self, begun: Sequence) -> bool {
         let asked = pass::asked(self.request);
-        self.arrived() <= begun || !self.engine.log.concerns(&asked.subjects(&asked.url(), &[]), begun)
+        self.arrived() <= begun || !self.engine.log.concerns(&asked.address(&asked.url()), begun)
     }
 
     fn may_read(&self, share: &Share) -> bool {
-        !share.is_dead_for(self.engine, self.arrived())
+        !share.is_outdated_for(self.engine, self.arrived())
     }
 }
 
@@ -198,7 +195,7 @@ fn common(
     match verdict {
         Verdict::Shared(share) => {
             let fits = share.selects(&request.received.fields)
-                && !share.is_dead_for(engine, request.received.arrived);
+                && !share.is_outdated_for(engine, request.received.arrived);
             match fits.then(|| share.body.reader()).flatten() {
                 None => Attempt::Back,
                 Some(reader) => {
@@ -215,6 +212,13 @@ fn common(
         }
         Verdict::Stored { entry, forward_status } => match engine.log.check(&entry.marks, &entry.stamp) {
             None => Attempt::Back,
+            // A soft purge came after the condition was sent. Whoever asked before it may have the answer; for others
+            // it is stale, and lookup tells whether they may have it so.
+            Some(alive)
+                if alive.softened().is_some() && request.received.arrived > entry.stamp.validated() =>
+            {
+                Attempt::Back
+            }
             Some(alive) => {
                 let live = Live { entry, alive };
                 let decision = Decision {
@@ -423,19 +427,12 @@ impl Job {
     /// An answer that stands for itself: shared, handed over, or an error for which stale grants stand in.
     async fn conclude(mut self, engine: &Engine, receipt: Receipt, response: Response<ResponseBody>) {
         let status = response.status();
-        let failed = is_error_for_grants(status);
-        if failed {
+        if is_error_for_grants(status) {
             self.hold_off(engine);
-        }
-        let now = receipt.at;
-        let grant = self.selected().is_some_and(|entry| {
-            failed
-                && entry.terms.remaining(now.since(entry.received)).is_err()
-                && !entry.terms.stale_if_error.is_zero()
-        });
-        if grant {
-            self.hand(Box::new(response));
-            return self.obligation.settle(Verdict::ServerError(status));
+            if self.has_stand_in(engine, receipt.at) {
+                self.hand(Box::new(response));
+                return self.obligation.settle(Verdict::ServerError(status));
+            }
         }
         match assemble::share(engine, &self.asked, receipt, response) {
             Ok((share, filler)) => {
@@ -445,14 +442,26 @@ impl Job {
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);
+                let verdict = if status.is_server_error() {
+                    Verdict::ServerError(status)
+                } else {
+                    engine.lessons.unshared(engine, &self.asked, &unshared, receipt.sent);
+                    Verdict::Released(unshared.reason)
+                };
                 self.hand(Box::new(unshared.response));
-                if status.is_server_error() {
-                    return self.obligation.settle(Verdict::ServerError(status));
-                }
-                engine.lessons.unshared(engine, &self.asked, unshared.owed_to_request, receipt.sent);
-                self.obligation.settle(Verdict::Released(unshared.reason));
+                self.obligation.settle(verdict);
             }
         }
+    }
+
+    /// Whether there is a stale response that may be served in place of an error, so that the error must not replace it.
+    fn has_stand_in(&self, engine: &Engine, now: Moment) -> bool {
+        self.selected().is_some_and(|entry| {
+            let alive = engine.log.check(&entry.marks, &entry.stamp);
+            let live = alive.map(|alive| Live { entry: entry.clone(), alive });
+            live.is_some_and(|live| plan::stored(&live, now).remaining().is_err())
+                && !entry.terms.stale_if_error.is_zero()
+        })
     }
 
     fn unavailable(&self, engine: &Engine, failure: Failure) {

@@ -31,11 +31,14 @@ pub(crate) fn passed(engine: &Engine, request: &Routed) -> HeaderMap {
     fields
 }
 
-/// The fields of a request whose answer may be shared: without what only concerns this client's copy.
-/// Preconditions and ranges are answered for each client from the shared response.
+/// The fields of a request whose answer may be shared: without what only concerns this client's copy, and with what
+/// the answer is known to be selected by in the form in which that is compared, since the answer is for everybody
+/// whose fields are equal in that form. Preconditions and ranges are answered for each client from the shared response.
 pub(crate) fn shared(engine: &Engine, request: &Routed) -> HeaderMap {
     let received = &request.received;
     let mut fields = received.fields.clone();
+    // First: what is stripped stays so, even if the answer says that it is selected by it.
+    engine.lessons.variant(request).write_to(&mut fields);
     strip_conditions(&mut fields);
     for name in [EXPECT, CACHE_CONTROL, PRAGMA] {
         fields.remove(name);

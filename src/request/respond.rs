@@ -40,7 +40,7 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
         }
         Answer::Passing { response, decision } => {
             let (mut parts, body) = response.into_parts();
-            tags::strip(&mut parts.headers);
+            tags::strip(&engine.config.cache, &mut parts.headers);
             let body = Body::new(Source::Origin(Box::new(body)));
             (Response::from_parts(parts, body), decision, true)
         }

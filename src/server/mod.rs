@@ -17,7 +17,6 @@ mod connection;
 mod drain;
 pub mod guard;
 mod hints;
-mod host;
 mod io;
 mod limit;
 mod listen;

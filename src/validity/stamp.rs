@@ -71,7 +71,12 @@ impl Stamp {
 
     /// Whether the cells need not be looked at: nothing was published since they last were.
     pub(super) fn is_known_alive(&self, published: Sequence) -> bool {
-        self.memo.load(Ordering::Acquire) >= published.0
+        self.looked_up() >= published
+    }
+
+    /// No fact up to here need be looked at again.
+    pub(super) fn looked_up(&self) -> Sequence {
+        Sequence(self.memo.load(Ordering::Acquire))
     }
 
     /// Records that the response was found alive by a look that began after `published` had been read.
