@@ -1,5 +1,7 @@
 //! The one place where a failure becomes a status code and a problem document (RFC 9457).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue,
@@ -72,16 +74,23 @@ const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_st
 
 /// An answer that Larder gives on its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) reason: &'static str,
+    detail: Option<Cow<'static, str>>,
     fields: Vec<(HeaderName, HeaderValue)>,
     content: Option<Bytes>,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, reason: &'static str) -> Self {
-        Self { status, reason, fields: Vec::new(), content: None }
+    /// A problem document with this status, and the named reason for it.
+    pub fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason, detail: None, fields: Vec::new(), content: None }
+    }
+
+    /// The same with an explanation for people.
+    pub fn explained(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// The final recipient of an `OPTIONS` speaks for itself.
@@ -123,14 +132,9 @@ impl Refusal {
         }
     }
 
-    /// With a sentence that says what would be right.
-    fn explained(status: StatusCode, reason: &'static str, detail: &str) -> Self {
-        let content = problem(status, reason, Some(detail));
-        Self { content: Some(content), ..Self::new(status, reason) }
-    }
-
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason, None));
+        let detail = self.detail.as_deref();
+        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason, detail));
         let mut response = Response::new(content);
         *response.status_mut() = self.status;
         let fields = response.headers_mut();
@@ -158,13 +162,13 @@ impl From<Denied> for Refusal {
             Denied::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
             Denied::TokenMissing | Denied::TokenWrong | Denied::NotAllowed => StatusCode::FORBIDDEN,
         };
-        Self::explained(status, denied.reason(), denied.detail())
+        Self::new(status, denied.reason()).explained(denied.detail())
     }
 }
 
 impl From<purge::Fault> for Refusal {
     fn from(fault: purge::Fault) -> Self {
-        Self::explained(StatusCode::BAD_REQUEST, purge::MALFORMED, &fault.to_string())
+        Self::new(StatusCode::BAD_REQUEST, purge::MALFORMED).explained(fault.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::purge::Purge;
 use crate::request::error::Refusal;
-use crate::request::receive::{self, Client, Ended, Head};
+use crate::request::receive::{self, Client, Head, Refused};
 use crate::request::worker::Engine;
 
 /// Whether a request is for this door.
@@ -12,10 +12,10 @@ pub(crate) fn is_purge(head: &Head) -> bool {
 }
 
 /// Purges, if the client may: first that is asked, then what the request says.
-pub(crate) fn answer(engine: &Engine, head: &Head, client: &Client) -> Ended {
+pub(crate) fn answer(engine: &Engine, head: &Head, client: &Client) -> Refused {
     let at = engine.clock.moment();
     let line = receive::line(engine, head, client);
-    Ended { method: head.method.clone(), at, refusal: purge(engine, head, client), line }
+    Refused { method: head.method.clone(), at, refusal: purge(engine, head, client), line }
 }
 
 fn purge(engine: &Engine, head: &Head, client: &Client) -> Refusal {

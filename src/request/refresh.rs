@@ -160,7 +160,6 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         fields,
         content: None,
         client: Client::ourselves(scheme),
-        trusted: false,
         wants_trailers: false,
         arrived: engine.log.published(),
         at: engine.clock.moment(),

@@ -19,7 +19,7 @@ use crate::request::body::{Body, Source};
 use crate::request::error::Refusal;
 use crate::request::multipart;
 use crate::request::plan::Delivery;
-use crate::request::receive::{Ended, Routed};
+use crate::request::receive::{Refused, Routed};
 use crate::request::tags;
 use crate::request::worker::Engine;
 use crate::store::{Extent, Reader, Sealed};
@@ -33,7 +33,7 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
     let (mut response, decision, asked_origin) = match answer {
         Answer::Stored(delivery) => {
             let decision = delivery.decision;
-            (from_store(&engine, &request, *delivery, now), decision, decision.forward.is_some())
+            (from_store(&engine, &request, delivery, now), decision, decision.forward.is_some())
         }
         Answer::Filling { share, reader, decision } => {
             (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)
@@ -66,33 +66,38 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
         upstream,
         line: request.received.line,
     };
-    let no_content = record.method == Method::HEAD;
-    response.map(|body| {
-        let body = if no_content { Body::new(Source::Empty) } else { body };
-        body.recorded(engine, record)
-    })
+    recorded(response, engine, record)
 }
 
 /// Renders the answer to a request that never got a route.
-pub(crate) fn end(engine: Arc<Engine>, ended: Ended) -> Response<Body> {
-    let decision = Decision::local(ended.refusal.reason);
-    let mut response = own(ended.refusal);
+pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
+    let decision = Decision::local(refused.refusal.reason);
+    let mut response = own(refused.refusal);
     sign(&engine, response.headers_mut(), &decision);
     let now = engine.clock.moment();
     let record = Record {
         decision,
         status: response.status(),
-        method: ended.method,
-        received: ended.at,
+        method: refused.method,
+        received: refused.at,
         first_byte: Some(now),
         ended: now,
         bytes: 0,
         aborted: false,
         route: None,
         upstream: None,
-        line: ended.line,
+        line: refused.line,
     };
-    response.map(|body| body.recorded(engine, record))
+    recorded(response, engine, record)
+}
+
+/// Hands the record to the body. Content that HEAD does not get is never read to its end, so there is none.
+fn recorded(response: Response<Body>, engine: Arc<Engine>, record: Record) -> Response<Body> {
+    let no_content = record.method == Method::HEAD;
+    response.map(|body| {
+        let body = if no_content { Body::new(Source::Empty) } else { body };
+        body.recorded(engine, record)
+    })
 }
 
 fn own(refusal: Refusal) -> Response<Body> {

@@ -79,15 +79,20 @@ enum Home<'log, 'a> {
 impl Log {
     /// An empty log.
     pub fn new() -> Arc<Self> {
+        Self::with_shards(MANY_SHARDS, FEW_SHARDS)
+    }
+
+    /// With so many shards in the tables of URLs and tags, and so few in those of hosts and groups.
+    pub(super) fn with_shards(many: usize, few: usize) -> Arc<Self> {
         let prefixes: Arc<Prefixes> = Arc::default();
         Arc::new(Self {
             published: AtomicU64::new(0),
             publishing: Mutex::new(()),
             everything: Cell::new(Role::Everything, b"", Facts::NONE),
-            urls: Table::new(Role::Url, MANY_SHARDS, Some(prefixes.clone())),
-            hosts: Table::new(Role::Host, FEW_SHARDS, None),
-            tags: Table::new(Role::Tag, MANY_SHARDS, None),
-            groups: Table::new(Role::Group, FEW_SHARDS, None),
+            urls: Table::new(Role::Url, many, Some(prefixes.clone())),
+            hosts: Table::new(Role::Host, few, None),
+            tags: Table::new(Role::Tag, many, None),
+            groups: Table::new(Role::Group, few, None),
             prefixes,
             swept: AtomicU64::new(0),
             held: AtomicU64::new(0),

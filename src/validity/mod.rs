@@ -45,6 +45,10 @@ mod table;
 mod tree;
 
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod races;
 
 pub use cell::Tally;

@@ -26,6 +26,7 @@ mod purging;
 mod ranges;
 mod reclaiming;
 mod refreshing;
+mod routing;
 mod seeing;
 mod softening;
 mod starting;

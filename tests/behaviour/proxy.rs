@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use larder::app::Larder;
-use larder::clock::{Clock, Manual};
+use larder::clock::{Clock, Manual, Moment};
 use larder::config::Config;
+use larder::validity::Log;
 use larder::validity::{Fact, Kind, Sequence, Subject};
 
 use crate::support::{Answered, Ask, CacheStatus, Client, Connection, Origin, PATIENCE};
@@ -163,8 +164,10 @@ impl Proxy {
         self.admin
     }
 
-    pub(crate) fn probe(&self) -> Client {
-        Client::to(self.larder().probe_addr().expect("a probe listener"))
+    /// The listener for probes, which was configured.
+    pub(crate) fn probes(&self) -> Client {
+        let larder = self.larder.as_ref().expect("running");
+        Client::to(larder.probe_addr().expect("a listener for probes"))
     }
 
     /// Ends it as SIGTERM does.
@@ -194,6 +197,18 @@ impl Proxy {
     /// Bytes charged against the memory limit.
     pub(crate) fn memory_used(&self) -> u64 {
         self.larder.as_ref().expect("running").memory_used()
+    }
+
+    /// What was purged, for tests that write the log or look at it without a door.
+    #[allow(dead_code)] // the promise tests
+    pub(crate) fn log(&self) -> &Log {
+        self.larder.as_ref().expect("running").log()
+    }
+
+    /// The proxy's time.
+    #[allow(dead_code)] // the promise tests
+    pub(crate) fn moment(&self) -> Moment {
+        Clock::manual(self.clock.clone()).moment()
     }
 
     /// A connection that the proxy has accepted and used before, so that a request on it arrives at once.

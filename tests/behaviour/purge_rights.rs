@@ -207,7 +207,7 @@ fn pages_of_other_origins_cannot_purge() {
 fn the_probe_listener_does_not_purge() {
     let origin = Origin::start();
     let proxy = Proxy::with(&origin).admin("probe_listen = \"127.0.0.1:0\"").start();
-    let probe = proxy.probe();
+    let probe = proxy.probes();
     for target in ["/purge", "/api/tags", "/api/purges", "/api/stats"] {
         for method in ["GET", "POST"] {
             assert_eq!(probe.ask(method, target).send().status, 404, "{method} {target}");
