@@ -21,6 +21,7 @@ mod host;
 mod io;
 mod limit;
 mod listen;
+mod timer;
 mod wire;
 
 use std::error::Error as StdError;
