@@ -74,7 +74,7 @@ pub(crate) async fn fetch(
             let (hand_over, handed) = oneshot::channel();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hand_over = Some(hand_over);
-            job.hints = request.received.client.on_hints.clone();
+            job.hints = request.received.client.on_hints();
             job.launch();
             let verdict = waiter.verdict().await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
