@@ -1,7 +1,9 @@
 //! Fetching in company: who goes, what the origin's answer means, and what those who waited make of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -440,8 +442,14 @@ impl Job {
         match assemble::share(engine, &self.asked, receipt, response) {
             Ok((share, filler)) => {
                 engine.lessons.storable(self.asked.key, share.variant.fields());
+                // What came together with the head is there before anybody hears of it, so that who waited is woken once
+                // and gets both in one write.
+                let mut filling = pin!(filler.run(engine));
+                let filled = filling.as_mut().now_or_never().is_some();
                 self.obligation.settle(Verdict::Shared(share));
-                filler.run(engine).await;
+                if !filled {
+                    filling.await;
+                }
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);
