@@ -65,9 +65,10 @@ impl Load<'_> {
         Ok(Run { requests: traffic.requests, time, latency: traffic.latency, before, after })
     }
 
-    /// Asks so many times, as fast as it goes.
+    /// Asks so many times, as fast as it goes, and waits for all the answers.
     pub(crate) fn times(&self, numbers: &mut Numbers, requests: u64) -> io::Result<()> {
         let mut traffic = Traffic::start(self, numbers)?;
+        traffic.most = requests;
         traffic.until(|traffic| traffic.requests >= requests)
     }
 }
@@ -84,7 +85,9 @@ struct Traffic<'a> {
     began: Instant,
     now: Instant,
     /// Requests sent; at a fixed rate this also says when the next is due.
-    sent: u32,
+    sent: u64,
+    /// How many are sent at most.
+    most: u64,
     requests: u64,
     latency: Histogram<u64>,
 }
@@ -109,6 +112,7 @@ impl<'a> Traffic<'a> {
             began: now,
             now,
             sent: 0,
+            most: u64::MAX,
             requests: 0,
             latency: Histogram::new_with_max(MOST, 3).map_err(io::Error::other)?,
         })
@@ -138,21 +142,17 @@ impl<'a> Traffic<'a> {
     }
 
     fn send_what_is_due(&mut self) -> io::Result<()> {
-        while let Some(due) = self.due()
-            && due <= self.now
-            && let Some(index) = self.idle.pop()
-        {
-            self.send(index, due)?;
+        while self.sent < self.most && self.due() <= self.now {
+            let Some(index) = self.idle.pop() else { break };
+            self.send(index, self.due())?;
         }
         Ok(())
     }
 
     /// When the next request should go out. Without a rate: whenever there is a connection for it.
-    fn due(&self) -> Option<Instant> {
-        match self.load.rate {
-            Some(rate) => Some(self.began + Duration::from_secs(1) * self.sent / rate),
-            None => Some(self.now),
-        }
+    fn due(&self) -> Instant {
+        let Some(rate) = self.load.rate else { return self.now };
+        self.began + Duration::from_nanos(self.sent * 1_000_000_000 / u64::from(rate))
     }
 
     fn send(&mut self, index: usize, due: Instant) -> io::Result<()> {
@@ -170,7 +170,7 @@ impl<'a> Traffic<'a> {
         let now = Instant::now();
         self.requests += 1;
         self.latency.saturating_record((now - client.began).as_nanos() as u64);
-        if self.load.rate.is_some() {
+        if self.load.rate.is_some() || self.sent == self.most {
             self.idle.push(index);
             return Ok(());
         }
@@ -179,11 +179,8 @@ impl<'a> Traffic<'a> {
 
     /// At a fixed rate: what was due by the end and never sent has waited until now.
     fn count_overdue(&mut self) {
-        while self.load.rate.is_some()
-            && let Some(due) = self.due()
-            && due < self.now
-        {
-            self.latency.saturating_record((self.now - due).as_nanos() as u64);
+        while self.load.rate.is_some() && self.due() < self.now {
+            self.latency.saturating_record((self.now - self.due()).as_nanos() as u64);
             self.sent += 1;
         }
     }

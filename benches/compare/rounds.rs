@@ -175,17 +175,20 @@ fn fill(
     expected: &Expected,
     numbers: &mut Numbers,
 ) -> io::Result<()> {
-    let load = |pick| Load { addr, connections: 16, rate: None, template, pick, expected };
+    // Nothing is asked for twice at once: not every cache stores what is being fetched already.
+    let connections = workload.fill.known.clamp(1, 16) as usize;
+    let load = |pick| Load { addr, connections, rate: None, template, pick, expected };
     if workload.ask != Ask::Plain && workload.ask != Ask::Variant {
         // What is asked for with conditions or in part must have been fetched whole before.
         let template = Template::new(&server::request(workload.path, ""));
         let whole = content(workload.size);
         let expected = Expected { status: 200, length: whole.len(), content: Some(whole) };
-        let whole = Load { template: &template, expected: &expected, ..load(workload.pick) };
-        whole.times(numbers, 2 * workload.fill.known)?;
+        let whole =
+            Load { template: &template, expected: &expected, ..load(Pick::Cycle(workload.fill.known)) };
+        whole.times(numbers, workload.fill.known)?;
     }
     if workload.fill.known > 0 {
-        load(Pick::Cycle(workload.fill.known)).times(numbers, 2 * workload.fill.known)?;
+        load(Pick::Cycle(workload.fill.known)).times(numbers, workload.fill.known)?;
     }
     if workload.fill.fresh > 0 {
         load(Pick::Fresh).times(numbers, workload.fill.fresh)?;

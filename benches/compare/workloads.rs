@@ -38,7 +38,7 @@ pub(crate) enum Ask {
 /// What is stored beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fill {
-    /// Asked for in turn, twice.
+    /// Asked for in turn, once.
     pub(crate) known: u64,
     /// Never asked for again: they make the store full.
     pub(crate) fresh: u64,
