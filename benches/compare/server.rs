@@ -2,19 +2,24 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::larder::free_addr;
 use crate::tree;
 
 /// How long it may take until it answers; and until it has ended, before it is killed.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where ports are looked for: below those that the kernel gives to connections. Among them, somebody who keeps
+/// connecting to a server that is not there yet is in the end connected to himself.
+const PORTS: std::ops::Range<u16> = 20_000..30_000;
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
 /// How a server is started. `@NAME@` in the texts stands for what [`Place`] says.
 #[derive(Clone, Default)]
@@ -173,6 +178,20 @@ fn render(text: &str, addr: SocketAddr, directory: &Path, place: &Place<'_>) -> 
         // nginx's keys: 128 bytes each, for objects of 1 KiB.
         .replace("@ZONE@", &(place.memory_mib / 4).max(32).to_string())
         .replace("@DIR@", &directory)
+}
+
+/// An address that was free a moment ago, another one each time.
+fn free_addr() -> io::Result<SocketAddr> {
+    // Two benches at a time start at different places.
+    let first = std::process::id() as u16;
+    for _ in PORTS {
+        let next = first.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
+        let addr = SocketAddr::from(([127, 0, 0, 1], PORTS.start + next % (PORTS.end - PORTS.start)));
+        if TcpListener::bind(addr).is_ok() {
+            return Ok(addr);
+        }
+    }
+    Err(io::Error::other(format!("no port is free in {PORTS:?}")))
 }
 
 /// Whether the path is answered with 200.
