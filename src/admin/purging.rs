@@ -42,6 +42,7 @@ where
     Ok(json(done.to_json(&admin.instance)))
 }
 
+/// Publishes at once; a dry run, which looks at all that is stored, is made aside.
 async fn run(purger: &Arc<Purger>, purge: Purge, who: Who) -> Result<Done, Problem> {
     if !purge.dry_run {
         return Ok(purger.run(&purge, &who));

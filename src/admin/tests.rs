@@ -39,7 +39,8 @@ async fn listener(role: Role) -> Listener {
         ready: ready_now,
         refresh: Arc::new(|_, _| ()),
         telemetry: Arc::clone(&telemetry),
-        purger: Purger::new(&config.purge, log.clone(), store.clone(), clock.clone()).unwrap(),
+        purger: Purger::new(&config.purge, log.clone(), store.clone(), telemetry.clone(), clock.clone())
+            .unwrap(),
         store,
         log,
         clock,

@@ -248,7 +248,7 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
         StoreFigures { bytes, entries, limit, evicted: evictions }
     }));
     let log = validity::Log::new();
-    let purger = Purger::new(&config.purge, log.clone(), store.clone(), clock.clone());
+    let purger = Purger::new(&config.purge, log.clone(), store.clone(), telemetry.clone(), clock.clone());
     let purger = purger.map_err(StartError::Tokens)?;
     Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store, purger))
 }

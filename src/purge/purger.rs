@@ -10,6 +10,7 @@ use super::{Limits, Purge, Recent, Rights, Target, Who};
 use crate::clock::Clock;
 use crate::config::{self, units::Wrong};
 use crate::store::{Entry, Store};
+use crate::telemetry::Telemetry;
 use crate::validity::{Fact, Kind, Log, Selector, Sequence};
 
 /// Targets that a line of the audit log shows; it tells how many there are beside them.
@@ -57,6 +58,7 @@ impl Done {
 pub struct Purger {
     log: Arc<Log>,
     store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
     clock: Clock,
     limits: Limits,
     rights: Rights,
@@ -73,11 +75,12 @@ impl Purger {
         config: &config::Purge,
         log: Arc<Log>,
         store: Arc<Store>,
+        telemetry: Arc<Telemetry>,
         clock: Clock,
     ) -> Result<Arc<Self>, Wrong> {
         let limits = Limits { targets: config.max_targets, refresh: config.refresh_entries };
         let rights = Rights::new(config, clock.clone())?;
-        Ok(Arc::new(Self { log, store, clock, limits, rights, recent: Ring::default() }))
+        Ok(Arc::new(Self { log, store, telemetry, clock, limits, rights, recent: Ring::default() }))
     }
 
     /// Who may have it make purges; for the doors to ask before they do.
@@ -106,6 +109,7 @@ impl Purger {
             purge.targets.iter().map(|target| Fact { subject: target.subject(), kind }).collect();
         let sequence = self.log.publish(&facts, self.clock.moment());
         let done = Done { sequence: Some(sequence), soft, dry_run, entries, refresh };
+        self.telemetry.metrics().purge();
         audit(purge, who, &done);
         self.recent.push(self.clock.wall(), purge, who, &done);
         done

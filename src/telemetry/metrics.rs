@@ -40,6 +40,7 @@ pub struct Metrics {
     collapsed: Counter,
     aborted: Counter,
     early_hints: Counter,
+    purges: Counter,
     panics: Counter,
     accepted: Counter,
     connections: Gauge,
@@ -64,6 +65,7 @@ impl Metrics {
             collapsed: Counter::default(),
             aborted: Counter::default(),
             early_hints: Counter::default(),
+            purges: Counter::default(),
             panics: Counter::default(),
             accepted: Counter::default(),
             connections: Gauge::default(),
@@ -103,6 +105,7 @@ impl Metrics {
 
         all.register("connections", "Open client connections", self.connections.clone());
         all.register("accepted_connections", "Client connections accepted", self.accepted.clone());
+        all.register("purges", "Purges made, by whichever door", self.purges.clone());
         all.register("panics", "Requests that ended in a panic", self.panics.clone());
         let help = "Access-log lines lost because the writer could not keep up or failed";
         all.register("dropped_log_lines", help, self.dropped_lines.clone());
@@ -145,6 +148,11 @@ impl Metrics {
     /// A 103 was sent on to a client.
     pub fn early_hints(&self) {
         self.early_hints.inc();
+    }
+
+    /// A purge was made.
+    pub fn purge(&self) {
+        self.purges.inc();
     }
 
     /// A request's handler panicked.
@@ -300,6 +308,7 @@ mod tests {
         drop(first);
         metrics.collapsed();
         metrics.early_hints();
+        metrics.purge();
         metrics.panic();
         metrics.dropped_lines().inc_by(3);
         assert!(!metrics.render().contains("larder_store"), "nothing is known about a store yet");
@@ -313,6 +322,7 @@ mod tests {
             ("larder_collapsed_waiters", "_total", 1.0),
             ("larder_evicted_entries", "_total", 12.0),
             ("larder_early_hints", "_total", 1.0),
+            ("larder_purges", "_total", 1.0),
             ("larder_panics", "_total", 1.0),
             ("larder_dropped_log_lines", "_total", 3.0),
             ("larder_store_bytes", "", 10.0),

@@ -354,5 +354,6 @@ fn what_was_purged_and_what_is_stored_can_be_seen() {
         assert_eq!(refused.status, 400, "{query}");
     }
     let stats = api(&proxy, "/api/stats");
+    assert_eq!(proxy.metric("larder_purges_total"), 2.0);
     assert_eq!((&stats["log"]["sequence"], &stats["store"]["limit_bytes"]), (&json!(2), &json!(64 << 20)));
 }
