@@ -4,6 +4,8 @@
 //! keyed as GET (RFC 9111 §4: a stored GET answers a HEAD), and no other method is ever stored, so the method adds
 //! nothing but a domain separator. What `Vary` selects is not part of the key: it chooses among the variants under it.
 
+pub mod authority;
+
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};

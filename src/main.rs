@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use larder::cli::{self, Cli};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Usage errors exit 2 from within.
     cli::run(Cli::parse())

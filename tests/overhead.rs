@@ -17,9 +17,6 @@ use larder::policy::vary::Variant;
 use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
 use larder::validity::{Log, Stamp, Subjects};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const LIMIT: u64 = 1 << 30;
 
 /// Bytes of memory that the process has.
@@ -49,6 +46,9 @@ impl House {
             max_ranges: 1,
             stream_window: 1,
             hit_for_miss: Duration::ZERO,
+            tag_fields: Vec::new(),
+            max_tags: 256,
+            max_tag_length: 1024,
         };
         let store = Store::new(&config, budget.clone(), clock.clone());
         Self { clock, log: Log::new(), budget, store }

@@ -1,29 +1,25 @@
 //! The composition root: from a [`Config`] to a running Larder, and to its end.
 
 mod handler;
+mod house;
+mod refreshing;
 mod serving;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::request::Engine;
+use crate::request::{Engine, Refresher};
 use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
 use crate::upstream;
 use crate::{policy, request, store, validity};
-
-/// How often room is made in the store when nothing calls for it at once.
-const TICK: Duration = Duration::from_millis(50);
-/// How often the log forgets what no stored response needs any more.
-const TICKS_PER_SWEEP: u32 = 600;
 
 /// Why Larder did not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +47,12 @@ pub struct Larder {
     admin: Option<SocketAddr>,
     probe: Option<SocketAddr>,
     engine: Arc<Engine>,
-    /// `true`: end.
-    stop: watch::Sender<bool>,
+    refresher: Refresher,
     drain: ShutdownTrigger,
-    threads: Vec<JoinHandle<()>>,
+    serving: Vec<JoinHandle<()>>,
+    /// `true`: nobody is served any more, so those who attend to the serving threads may end, too.
+    served: watch::Sender<bool>,
+    attending: Vec<JoinHandle<()>>,
 }
 
 impl Larder {
@@ -79,13 +77,24 @@ impl Larder {
         let listeners = Listeners::bind(&config.server.listen, config.server.threads)?;
         let addrs = listeners.local_addrs().to_vec();
         let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
-        let (stop, stopping) = watch::channel(false);
+        let (served, serving_ended) = watch::channel(false);
         let (drain, draining) = Shutdown::channel();
-        let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, drain, threads: Vec::new() };
-        larder.start_admin(&config, &stopping)?;
-        larder.threads.push(housekeeper(larder.engine.clone(), stopping.clone())?);
-        let serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
-        larder.threads.extend(serving);
+        let mut larder = Larder {
+            addrs,
+            admin: None,
+            probe: None,
+            engine,
+            refresher: Refresher::default(),
+            drain,
+            serving: Vec::new(),
+            served,
+            attending: Vec::new(),
+        };
+        larder.start_admin(&config, &draining, &serving_ended)?;
+        larder.attending.push(house::start(larder.engine.clone(), serving_ended.clone())?);
+        let refresher = larder.refresher.clone();
+        larder.attending.push(refreshing::start(&larder.engine, refresher, &origins, serving_ended)?);
+        larder.serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         Ok(larder)
     }
 
@@ -109,32 +118,55 @@ impl Larder {
         self.engine.budget().used()
     }
 
-    /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads.
+    /// What was purged. For programs that have Larder in them: they purge without a door.
+    pub fn log(&self) -> &Arc<validity::Log> {
+        self.engine.log()
+    }
+
+    /// What is stored.
+    pub fn store(&self) -> &Arc<Store> {
+        self.engine.store()
+    }
+
+    /// Takes orders to refresh what soft purges have hit.
+    pub fn refresher(&self) -> &Refresher {
+        &self.refresher
+    }
+
+    /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads. Until then the admin
+    /// listener says that it drains. At the end everything that was logged is written.
     pub fn stop(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         self.drain.begin();
-        self.stop.send_replace(true);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread ended by a panic");
-            }
-        }
+        join(&mut self.serving);
+        self.served.send_replace(true);
+        join(&mut self.attending);
+        self.engine.telemetry().flush();
     }
 
     fn start_admin(
         &mut self,
         config: &Arc<Config>,
-        stopping: &watch::Receiver<bool>,
+        draining: &Shutdown,
+        serving_ended: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, stopping)? {
+        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, draining, serving_ended)? {
             self.admin = addrs.admin;
             self.probe = addrs.probe;
-            self.threads.push(thread);
+            self.attending.push(thread);
         }
         Ok(())
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        if thread.join().is_err() {
+            tracing::error!("a thread ended by a panic");
+        }
     }
 }
 
@@ -158,18 +190,31 @@ pub fn run(config: Config) -> Result<(), StartError> {
     if let Some(addr) = larder.admin_addr() {
         tracing::info!(%addr, "admin");
     }
-    wait_for_signal()?;
-    tracing::info!("draining");
-    larder.stop();
-    Ok(())
+    run_until_signal(larder)
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT, then drains; a second signal ends the process at once, with exit code 1.
 ///
 /// # Errors
 ///
 /// Signals cannot be listened for.
-pub fn wait_for_signal() -> Result<(), StartError> {
+pub fn run_until_signal(larder: Larder) -> Result<(), StartError> {
+    wait_for_signal()?;
+    tracing::info!("draining");
+    thread::Builder::new()
+        .name("larder-signals".into())
+        .spawn(|| {
+            if wait_for_signal().is_ok() {
+                tracing::warn!("a second signal: ending without waiting for open requests");
+                std::process::exit(1);
+            }
+        })
+        .map_err(StartError::Thread)?;
+    larder.stop();
+    Ok(())
+}
+
+fn wait_for_signal() -> Result<(), StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = serving::runtime()?;
     runtime.block_on(async {
@@ -190,11 +235,11 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
     let telemetry = Telemetry::new(&config.log, clock, &labels)?;
     let budget = Budget::new(config.cache.memory);
     let store = Store::new(&config.cache, budget.clone(), clock.clone());
-    // Weak: the store must not live as long as the telemetry that it may one day report to.
     let figures = Arc::downgrade(&store);
     telemetry.metrics().set_store_gauge(Box::new(move || {
         let figures = figures.upgrade().map(|store| store.figures()).unwrap_or_default();
-        StoreFigures { bytes: figures.bytes, entries: figures.entries, limit: figures.limit }
+        let store::Figures { bytes, entries, limit, evictions } = figures;
+        StoreFigures { bytes, entries, limit, evicted: evictions }
     }));
     let log = validity::Log::new();
     Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store))
@@ -204,22 +249,4 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
 fn not_stored_reasons() -> Vec<&'static str> {
     let policy = policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str());
     policy.chain(request::reasons().iter().copied()).chain(store::NOT_SEALED.iter().copied()).collect()
-}
-
-/// Evictions and expiry happen here, not on serving threads.
-fn housekeeper(engine: Arc<Engine>, stopping: watch::Receiver<bool>) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new()
-        .name("larder-house".into())
-        .spawn(move || {
-            let mut ticks: u32 = 0;
-            while !*stopping.borrow() {
-                thread::sleep(TICK);
-                engine.store().tick();
-                ticks = ticks.wrapping_add(1);
-                if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-                    engine.log().sweep();
-                }
-            }
-        })
-        .map_err(StartError::Thread)
 }

@@ -165,8 +165,15 @@ pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
     for name in named_in_connection(fields) {
         fields.remove(name);
     }
-    for name in &HOP_BY_HOP {
-        fields.remove(name);
+    remove_all(fields, &HOP_BY_HOP);
+}
+
+/// Removes the fields of these names. A look at the few that are there spares a search for each that might be.
+pub fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
+    if fields.keys().any(|name| names.contains(name)) {
+        for name in names {
+            fields.remove(name);
+        }
     }
 }
 

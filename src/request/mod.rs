@@ -27,23 +27,30 @@ mod multipart;
 mod pass;
 mod plan;
 mod receive;
+mod refresh;
+mod refused;
 mod respond;
 mod revalidate;
 mod tags;
 mod worker;
 
 pub use body::Body;
-pub use error::reasons;
+pub use error::{Refusal, reasons};
 pub use receive::{Client, Head};
+pub use refresh::Refresher;
 pub use worker::{Engine, Worker};
 
+use std::future::{Ready, ready};
+use std::pin::Pin;
+
+use futures_util::future::Either;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::request::answer::Answer;
 use crate::request::coalesce::Company;
-use crate::request::error::Refusal;
 use crate::request::flight::Attempt;
+use crate::request::lookup::Found;
 use crate::request::plan::Plan;
 use crate::request::receive::{Received, Routed};
 use crate::telemetry::Decision;
@@ -51,41 +58,50 @@ use crate::telemetry::Decision;
 /// How often the answer of a shared fetch may turn out not to be for a request before it fetches alone.
 const SHARED_ATTEMPTS: u32 = 2;
 
-/// How often in all, whatever an origin does.
-const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 2;
+/// How often in all, whatever an origin does. A request may have to wait its turn for a failing origin in between.
+const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 4;
+
+/// A response: at once, where nothing has to be waited for, or later. A hit is spared the state of a fetch.
+pub type Answering = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Response<Body>> + Send>>>;
 
 impl Worker {
     /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
-    pub async fn handle(&self, head: Head, content: Incoming, client: Client) -> Response<Body> {
+    pub fn handle(&self, head: Head, content: Incoming, client: Client) -> Answering {
         let engine = self.shared_engine();
         let routed =
             Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
-        match routed {
-            Ok(mut request) => {
-                let answer = self.answer(&mut request).await;
-                respond::respond(engine, request, answer)
+        let mut request = match routed {
+            Ok(request) => request,
+            Err(refused) => return Either::Left(ready(respond::refuse(engine, *refused))),
+        };
+        let (found, plan) = look(&engine, &request);
+        match plan {
+            Plan::Deliver(delivery) => {
+                Either::Left(ready(respond::respond(engine, request, Answer::Stored(delivery))))
             }
-            Err(refused) => respond::refuse(engine, *refused),
+            plan => {
+                let worker = self.clone();
+                Either::Right(Box::pin(async move {
+                    let answer = worker.pursue(&mut request, found, plan).await;
+                    respond::respond(engine, request, answer)
+                }))
+            }
         }
     }
 
-    async fn answer(&self, request: &mut Routed) -> Answer {
-        if let Some(reason) = request.passes() {
-            return pass::pass(self, request, reason).await;
-        }
-        let mut attempts = 0;
+    /// Does what was planned, and plans anew when it turns out to be of no use.
+    async fn pursue(&self, request: &mut Routed, mut found: Found, mut plan: Plan) -> Answer {
         let mut company = Company::Any;
         // Held until the answer to the attempt it was given for is there.
         let mut _permit = None;
-        loop {
-            let found = lookup::lookup(self.engine(), request);
-            let errand = match plan::plan(&found, request, self.engine().clock.moment()) {
-                Plan::Deliver(delivery) => return Answer::stored(delivery),
+        for attempt in 1..=MOST_ATTEMPTS {
+            let errand = match plan {
+                Plan::Deliver(delivery) => return Answer::Stored(delivery),
                 Plan::DeliverStale { delivery, refresh } => {
                     if refresh {
                         flight::refresh_in_background(self, request, &found);
                     }
-                    return Answer::stored(delivery);
+                    return Answer::Stored(delivery);
                 }
                 Plan::Pass(reason) => return pass::pass(self, request, reason).await,
                 Plan::Refuse => {
@@ -97,15 +113,24 @@ impl Worker {
                 Attempt::Answered(answer) => return answer,
                 Attempt::Alone => company = Company::Alone,
                 Attempt::Permitted(permit) => _permit = Some(permit),
-                Attempt::Back => attempts += 1,
+                Attempt::Back => {}
             }
-            if attempts > MOST_ATTEMPTS {
-                let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
-                return Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) };
-            }
-            if attempts >= SHARED_ATTEMPTS {
+            if attempt >= SHARED_ATTEMPTS {
                 company = Company::Alone;
             }
+            (found, plan) = look(self.engine(), request);
         }
+        let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
+        Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) }
     }
+}
+
+/// What is stored for a request, and what to do about it.
+fn look(engine: &Engine, request: &Routed) -> (Found, Plan) {
+    if let Some(reason) = request.passes() {
+        return (Found::default(), Plan::Pass(reason));
+    }
+    let found = lookup::lookup(engine, request);
+    let plan = plan::plan(&found, request, engine.clock.moment());
+    (found, plan)
 }

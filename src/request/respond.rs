@@ -33,14 +33,14 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
     let (mut response, decision, asked_origin) = match answer {
         Answer::Stored(delivery) => {
             let decision = delivery.decision;
-            (from_store(&engine, &request, *delivery, now), decision, decision.forward.is_some())
+            (from_store(&engine, &request, delivery, now), decision, decision.forward.is_some())
         }
         Answer::Filling { share, reader, decision } => {
             (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)
         }
         Answer::Passing { response, decision } => {
             let (mut parts, body) = response.into_parts();
-            tags::strip(&mut parts.headers);
+            tags::strip(&engine.config.cache, &mut parts.headers);
             let body = Body::new(Source::Origin(Box::new(body)));
             (Response::from_parts(parts, body), decision, true)
         }
@@ -66,11 +66,7 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
         upstream,
         line: request.received.line,
     };
-    let no_content = record.method == Method::HEAD;
-    response.map(|body| {
-        let body = if no_content { Body::new(Source::Empty) } else { body };
-        body.recorded(engine, record)
-    })
+    recorded(response, engine, record)
 }
 
 /// Renders the answer to a request that never got a route.
@@ -92,7 +88,16 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
         upstream: None,
         line: refused.line,
     };
-    response.map(|body| body.recorded(engine, record))
+    recorded(response, engine, record)
+}
+
+/// Hands the record to the body. Content that HEAD does not get is never read to its end, so there is none.
+fn recorded(response: Response<Body>, engine: Arc<Engine>, record: Record) -> Response<Body> {
+    let no_content = record.method == Method::HEAD;
+    response.map(|body| {
+        let body = if no_content { Body::new(Source::Empty) } else { body };
+        body.recorded(engine, record)
+    })
 }
 
 fn own(refusal: Refusal) -> Response<Body> {
@@ -132,7 +137,7 @@ fn from_store(
         length: Some(entry.body.len()),
     };
     match shape(engine, request, &whole, &fields) {
-        Shape::Whole => stored_whole(fields, whole.status, &entry.body),
+        Shape::Whole => stored_whole(fields, whole.status, &entry.body, request.is_head()),
         Shape::Ranges(ranges) => stored_ranges(fields, &entry.body, ranges),
         shape => bare(shape, fields, entry.body.len()),
     }
@@ -223,9 +228,10 @@ fn with(fields: HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Arc<Sealed>) -> Response<Body> {
-    if sealed.trailers().is_none() && allows_length(status) {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(sealed.len()));
+/// hyper itself tells the length of content that it is given; to a HEAD it is given none.
+fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Body> {
+    if head && sealed.trailers().is_none() && allows_length(status) {
+        fields.insert(CONTENT_LENGTH, number(sealed.len()));
     }
     let body = match sealed.single() {
         _ if sealed.is_empty() => Body::new(Source::Empty),
@@ -249,13 +255,13 @@ fn stored_ranges(fields: HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> 
     let kind = fields.remove(CONTENT_TYPE);
     let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
     fields.insert(CONTENT_TYPE, parts.content_type());
-    fields.insert(CONTENT_LENGTH, HeaderValue::from(parts.length()));
+    fields.insert(CONTENT_LENGTH, number(parts.length()));
     with(fields, StatusCode::PARTIAL_CONTENT, Body::pieces(parts.into_pieces(), None))
 }
 
 fn single(mut fields: HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range, complete: Some(complete) }.render());
-    fields.insert(CONTENT_LENGTH, HeaderValue::from(range.last - range.first + 1));
+    fields.insert(CONTENT_LENGTH, number(range.last - range.first + 1));
     with(fields, StatusCode::PARTIAL_CONTENT, body)
 }
 
@@ -268,7 +274,7 @@ fn part(
     complete: Option<u64>,
 ) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range: within, complete }.render());
-    fields.insert(CONTENT_LENGTH, HeaderValue::from(within.last - within.first + 1));
+    fields.insert(CONTENT_LENGTH, number(within.last - within.first + 1));
     let body = Body::pieces(sealed.slice(within.first - first, within.last - first), None);
     with(fields, StatusCode::PARTIAL_CONTENT, body)
 }
@@ -313,5 +319,9 @@ fn keep_for_304(fields: &mut HeaderMap) {
 }
 
 fn set_age(fields: &mut HeaderMap, age: Duration) {
-    fields.insert(AGE, HeaderValue::from(age.as_secs()));
+    fields.insert(AGE, number(age.as_secs()));
+}
+
+fn number(number: u64) -> HeaderValue {
+    HeaderValue::from_str(itoa::Buffer::new().format(number)).unwrap_or(HeaderValue::from_static("0"))
 }

@@ -122,12 +122,12 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for Charged<T> {
     }
 }
 
-/// What an allocator sets aside for `len` bytes: the next of four sizes per doubling, as mimalloc and jemalloc have it.
+/// What the C library's allocator sets aside for `len` bytes: a word beside them, in steps of two, four words at least.
 pub(super) fn allocated(len: usize) -> usize {
-    match len.checked_sub(1) {
-        None => 0,
-        Some(below) if below < 64 => len.next_multiple_of(8),
-        Some(below) => len.next_multiple_of((1 << below.ilog2()) / 4),
+    const WORD: usize = size_of::<usize>();
+    match len {
+        0 => 0,
+        _ => (len + WORD).next_multiple_of(2 * WORD).max(4 * WORD),
     }
 }
 
@@ -186,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_rounded_as_allocators_do() {
-        let rounded = [0, 1, 8, 60, 64, 65, 81, 1024, 1025, 65_536].map(allocated);
-        assert_eq!(rounded, [0, 8, 8, 64, 64, 80, 96, 1024, 1280, 65_536]);
+    fn sizes_are_rounded_as_the_allocator_does() {
+        let rounded = [0, 1, 8, 24, 25, 40, 41, 1024, 65_536].map(allocated);
+        assert_eq!(rounded, [0, 32, 32, 32, 48, 48, 64, 1040, 65_552]);
     }
 }

@@ -20,8 +20,9 @@ use super::request_body::{Outgoing, Phase, RequestBody};
 use super::response_body::ResponseBody;
 use super::shared::{Server, Upstream};
 
-/// Bounds what one connection buffers, and so the size of a response head. hyper allows 100 fields in it.
-const MOST_BUFFERED: usize = 64 * 1024;
+/// Bounds what one connection buffers, and so the size of a response head. hyper allows 100 fields in it. A piece of content
+/// that waits for its reader keeps the buffer that it was read into, beside the one that is read into next.
+const MOST_BUFFERED: usize = 32 * 1024;
 
 /// The connections of one thread to one upstream.
 #[derive(Debug)]
