@@ -3,10 +3,10 @@
 
 mod judging;
 
-use larder::validity::{Fact, Kind, Subject};
+use larder::validity::{Fact, Group, Kind, Subject};
 
-use super::origin::{self, MOST_FETCHES, Message, Reply, Resource, Style};
-use super::reference::{FetchId, Model, Purge, Step, Target};
+use super::origin::{self, GROUP, MOST_FETCHES, Message, Reply, Resource, Style};
+use super::reference::{FetchId, Labels, Model, Purge, Step, Target};
 use super::tally::Tally;
 use super::world::{Asking, Received, World};
 use crate::random::Random;
@@ -233,13 +233,15 @@ impl<'a> Script<'a> {
         let resource = &self.resources[pending.resource];
         let mut tags = resource.tags.clone();
         tags.retain(|_| self.random.percent(80));
+        let groups: Vec<String> = if self.random.percent(60) { vec![GROUP.to_owned()] } else { Vec::new() };
+        let labels = Labels { tags, groups };
         let chunked = self.random.percent(30);
         let Message { head, pieces: [first, second] } =
-            origin::message(&reply, id, &pending.request, resource, &tags, chunked);
+            origin::message(&reply, id, &pending.request, resource, &labels, chunked);
         let fetch = &mut self.model.fetches[id];
         (fetch.answered_at, fetch.answered) = (self.step, self.world.seconds());
         fetch.terms = if reply == Reply::Error { Default::default() } else { resource.style.terms() };
-        fetch.tags = tags;
+        fetch.labels = labels;
         let (now, rest) = match self.random.below(4) {
             0 | 1 => ([head, first, second].concat(), Vec::new()),
             2 => ([head, first].concat(), second),
@@ -283,6 +285,9 @@ impl<'a> Script<'a> {
             20..25 => Target::Prefix(format!("{}/a", resource.authority)),
             25..32 => Target::Url(format!("{host}{}", resource.path)),
             32..58 => Target::Url(format!("{}{}", resource.authority, resource.path)),
+            58..64 => {
+                Target::Group { origin: format!("http://{}", resource.authority), name: GROUP.to_owned() }
+            }
             _ => Target::Tag(self.random.one_of(&resource.tags).clone()),
         }
     }
@@ -296,7 +301,9 @@ impl<'a> Script<'a> {
         while let Some(pending) = self.pending.first() {
             match &pending.rest {
                 Some(_) => self.answer(0),
-                None if pending.request.method == "POST" => self.reply(0, Reply::Written { location: None }),
+                None if pending.request.method == "POST" => {
+                    self.reply(0, Reply::Written { location: None, groups: false })
+                }
                 None => self.reply(0, Reply::Whole),
             }
         }
@@ -325,5 +332,6 @@ fn subject(target: &Target) -> Subject<'_> {
         Target::Url(url) => Subject::Url(url),
         Target::Prefix(prefix) => Subject::Prefix(prefix),
         Target::Tag(tag) => Subject::Tag(tag),
+        Target::Group { origin, name } => Subject::Group(Group { origin, name }),
     }
 }

@@ -1,6 +1,6 @@
 //! What came of a step, and whether it may.
 
-use super::super::origin::{self, LENGTH, MOST_FETCHES, Resource};
+use super::super::origin::{self, GROUP, LENGTH, MOST_FETCHES, Resource};
 use super::super::reference::{Answer, Fetch, FetchId, Grant, Purge, Target};
 use super::super::world::Received;
 use super::{Client, Pending, Script};
@@ -56,7 +56,7 @@ impl Script<'_> {
             kind: origin::kind_of(&request),
             authority,
             path: request.target.clone(),
-            tags: Vec::new(),
+            labels: Default::default(),
             answered_at: self.step,
             answered: self.world.seconds(),
             terms: Default::default(),
@@ -93,7 +93,7 @@ impl Script<'_> {
         let answer = Answer { asked: *asked, time: self.world.seconds(), content, head: head_id, grant };
         let fault = self.model.fault(&answer);
         self.confused(client, &answer)?;
-        if let Some(purge) = fault.filter(|purge| !self.is_known(purge, &answer, &status)) {
+        if let Some(purge) = fault.filter(|purge| !self.is_known(purge, &answer)) {
             return Err(format!("client {}: {answer:?} is from before {purge:?}", client.name));
         }
         if first {
@@ -104,11 +104,11 @@ impl Script<'_> {
     }
 
     /// Faults that are known.
-    fn is_known(&self, purge: &Purge, answer: &Answer, status: &CacheStatus) -> bool {
+    fn is_known(&self, purge: &Purge, answer: &Answer) -> bool {
         let methods =
             answer.content.iter().chain([&answer.head]).map(|id| self.model.fetches[*id].method.as_str());
         let methods: Vec<&str> = methods.collect();
-        (purge.soft && (status.collapsed || methods.contains(&"POST"))) || methods.contains(&"HEAD")
+        (purge.soft && methods.contains(&"POST")) || methods.contains(&"HEAD")
     }
 
     /// Whether the answer holds content of another resource, or of a variant that the client did not ask for.
@@ -154,6 +154,9 @@ impl Script<'_> {
         let mut targets = vec![Target::Url(format!("{authority}{path}"))];
         if let Some(location) = client.asking.field("Location") {
             targets.push(Target::Url(format!("{authority}{location}")));
+        }
+        if client.asking.field("Cache-Group-Invalidation").is_some() {
+            targets.push(Target::Group { origin: format!("http://{authority}"), name: GROUP.to_owned() });
         }
         self.tally.written += 1;
         let Fetch { answered: time, answered_at: began, .. } = self.model.fetches[head];
