@@ -12,7 +12,7 @@ use super::cell::Tally;
 use super::log::Log;
 use super::marks::Marks;
 use super::model;
-use super::stamp::Stamp;
+use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Group, Kind, Subject, Subjects};
 use super::sync::{Arc, AtomicU64, Mutex, Ordering};
 use crate::clock::Moment;
@@ -31,7 +31,7 @@ const ALL: [Subject<'static>; 9] = [
     Subject::Group(GROUP),
     Subject::Everything,
 ];
-const URL: Subject<'static> = ALL[0];
+const URL: Subject<'static> = ALL[1];
 const PREFIX: Subject<'static> = ALL[5];
 const TAG: Subject<'static> = ALL[6];
 
@@ -44,6 +44,7 @@ struct World {
     origin: AtomicU64,
     /// What it answered at least when the last purge that has returned was asked for.
     promised: AtomicU64,
+    purges: AtomicU64,
     slot: Mutex<Option<Arc<Stored>>>,
     seen: Arc<Seen>,
 }
@@ -83,6 +84,8 @@ fn explore(subject: Subject<'static>, start: Job, jobs: &'static [Job]) -> Arc<S
                 .collect();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             world.serve();
+            let purges = world.purges.load(Ordering::SeqCst);
+            assert_eq!(world.log.published().get(), purges, "each has a number of its own");
         }
     };
     model::explore(scenario);
@@ -97,6 +100,7 @@ impl World {
             subject,
             origin: AtomicU64::new(0),
             promised: AtomicU64::new(0),
+            purges: AtomicU64::new(0),
             slot: Mutex::default(),
             seen: seen.clone(),
         })
@@ -108,14 +112,27 @@ impl World {
 
     fn purge_of(&self, subject: Subject<'_>, kind: Kind) {
         let version = self.origin.fetch_add(1, Ordering::SeqCst) + 1;
-        self.log.publish(&[Fact { subject, kind }], Moment::from_nanos(version));
+        self.publish(Fact { subject, kind });
         self.promised.fetch_max(version, Ordering::SeqCst);
+    }
+
+    fn purge_elsewhere(&self) {
+        self.publish(Fact { subject: Subject::Tag("elsewhere"), kind: Kind::Hard });
+    }
+
+    fn publish(&self, fact: Fact<'_>) {
+        let time = self.purges.fetch_add(1, Ordering::SeqCst) + 1;
+        self.log.publish(&[fact], Moment::from_nanos(time));
     }
 
     /// A flight: the number is read, the origin asked, the cells are looked up, the response is checked and stored.
     fn fetch(&self) {
         let sent = self.log.published();
         let version = self.origin.load(Ordering::SeqCst);
+        self.arrive(sent, version);
+    }
+
+    fn arrive(&self, sent: Sequence, version: u64) {
         let Some(marks) = self.log.intern(&SUBJECTS, sent) else { return count(&self.seen.turned_away) };
         self.store(Stored { version, marks, stamp: Stamp::new(sent) });
     }
@@ -235,9 +252,13 @@ fn a_304_revives_nothing_that_was_purged_meanwhile() {
 /// Kills: the memo taken after the scan.
 #[test]
 fn a_check_during_a_purge_does_not_vouch_for_after_it() {
+    let start: Job = |world| {
+        world.fetch();
+        // So that there is something to look for.
+        world.purge_elsewhere();
+    };
     for subject in [TAG, PREFIX] {
-        let seen =
-            explore(subject, World::fetch, &[|world| world.purge(Kind::Hard), World::serve, World::serve]);
+        let seen = explore(subject, start, &[|world| world.purge(Kind::Hard), World::serve, World::serve]);
         assert!(happened(&seen.fresh) && happened(&seen.dead), "{subject:?}");
     }
 }
@@ -302,13 +323,36 @@ fn what_a_sweep_hands_on_takes_nothing_back() {
 
 #[test]
 fn a_fact_that_is_handed_on_during_a_check_is_found() {
-    let start: Job = |world| {
+    let young: Job = |world| {
         world.fetch();
+        world.purge(Kind::Hard);
+    };
+    let old: Job = |world| {
+        young(world);
+        world.sweep();
+    };
+    for start in [young, old] {
+        let seen = explore(PREFIX, start, &[World::sweep, World::serve, World::sweep]);
+        assert!(happened(&seen.dead) && !happened(&seen.fresh));
+    }
+}
+
+#[test]
+fn a_url_that_is_new_while_facts_are_handed_on_is_told_too() {
+    let start: Job = |world| {
         world.purge(Kind::Hard);
         world.sweep();
     };
-    let seen = explore(PREFIX, start, &[World::sweep, World::serve, World::sweep]);
-    assert!(happened(&seen.dead) && !happened(&seen.fresh));
+    let late: Job = |world| world.arrive(Sequence::default(), 0);
+    let seen = explore(
+        PREFIX,
+        start,
+        &[late, World::sweep, |world| {
+            world.fetch();
+            world.serve();
+        }],
+    );
+    assert!(happened(&seen.fresh) && happened(&seen.turned_away));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) type RandomState = BuildHasherDefault<DefaultHasher>;
 
 /// Orders of each of two kinds: chosen evenly at each step; and threads with priorities that change a few times, which
 /// finds what takes one thread to be held up for long.
-const ORDERS: usize = 2_000;
+const ORDERS: usize = 1_000;
 const CHANGES: usize = 3;
 /// So that a failure comes again. `SHUTTLE_RANDOM_SEED` sets another.
 const SEED: u64 = 9111;

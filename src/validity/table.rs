@@ -265,6 +265,17 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_forgotten_the_youngest_counts() {
+        let table = table(1);
+        for number in 1..=90 {
+            table.cell(format!("{number}").as_bytes()).learn(hard(number));
+        }
+        table.sweep(&up_to(90));
+        assert!(table.cell_since(b"t", Sequence(89)).is_none());
+        assert!(table.cell_since(b"t", Sequence(90)).is_some());
+    }
+
+    #[test]
     fn a_cell_made_anew_knows_that_facts_were_forgotten() {
         let table = table(1);
         table.cell(b"t").learn(hard(5));
