@@ -68,17 +68,17 @@ struct Seen {
 type Job = fn(&World);
 
 /// Plays `start` in a new world, then all jobs in threads of their own, then `serve`; in many orders.
-fn explore(subject: Subject<'static>, start: Job, jobs: &'static [Job]) -> Arc<Seen> {
+fn explore(subject: Subject<'static>, start: Job, jobs: &[Job]) -> Arc<Seen> {
     let seen: Arc<Seen> = Arc::default();
     let scenario = {
-        let seen = seen.clone();
+        let (seen, jobs) = (seen.clone(), jobs.to_vec());
         move || {
             let world = World::new(subject, &seen);
             start(&world);
             let threads: Vec<_> = jobs
                 .iter()
                 .map(|job| {
-                    let world = world.clone();
+                    let (world, job) = (world.clone(), *job);
                     thread::spawn(move || job(&world))
                 })
                 .collect();
@@ -328,7 +328,8 @@ fn a_fact_that_is_handed_on_during_a_check_is_found() {
         world.purge(Kind::Hard);
     };
     let old: Job = |world| {
-        young(world);
+        world.fetch();
+        world.purge(Kind::Hard);
         world.sweep();
     };
     for start in [young, old] {
