@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::header::HOST;
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
-use crate::request::{self, Client, Head, Worker};
-use crate::server::{Handler, Peer};
+use crate::request::{self, Client, Head, Refusal, Worker};
+use crate::server::{Handler, Peer, Rejection};
 use crate::upstream::OnHints;
 
 /// The proxy as the server calls it.
@@ -26,7 +27,11 @@ impl Proxy {
 impl Handler for Proxy {
     type Body = request::Body;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Arc<Peer>) -> Response<request::Body> {
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> impl Future<Output = Response<request::Body>> + Send + use<> {
         let (parts, content) = request.into_parts();
         // The server has seen to it that there is exactly one, normalised, and that the target is in origin form.
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -40,8 +45,20 @@ impl Handler for Proxy {
         };
         let on_hints = (head.version == Version::HTTP_11).then(|| early_hints(&peer));
         let client = Client { addr: peer.addr, scheme: "http", on_hints };
-        self.worker.handle(head, content, client).await
+        self.worker.handle(head, content, client)
     }
+
+    fn refuse(&self, head: &Parts, rejection: &Rejection, peer: &Peer) -> Response<request::Body> {
+        self.worker.refuse(head, refusal(rejection), peer.addr)
+    }
+
+    fn unread(&self, rejection: &Rejection, peer: &Peer) {
+        self.worker.unread(&refusal(rejection), peer.addr);
+    }
+}
+
+fn refusal(rejection: &Rejection) -> Refusal {
+    Refusal::new(rejection.status, rejection.reason).explained(rejection.detail)
 }
 
 fn early_hints(peer: &Peer) -> OnHints {

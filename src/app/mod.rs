@@ -7,7 +7,7 @@ mod serving;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 
@@ -46,10 +46,11 @@ pub struct Larder {
     admin: Option<SocketAddr>,
     probe: Option<SocketAddr>,
     engine: Arc<Engine>,
-    /// `true`: end.
-    stop: watch::Sender<bool>,
     drain: ShutdownTrigger,
-    threads: Vec<JoinHandle<()>>,
+    serving: Vec<JoinHandle<()>>,
+    /// `true`: nobody is served any more, so those who attend to the serving threads may end, too.
+    served: watch::Sender<bool>,
+    attending: Vec<JoinHandle<()>>,
 }
 
 impl Larder {
@@ -74,13 +75,13 @@ impl Larder {
         let listeners = Listeners::bind(&config.server.listen, config.server.threads)?;
         let addrs = listeners.local_addrs().to_vec();
         let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
-        let (stop, stopping) = watch::channel(false);
+        let (served, serving_ended) = watch::channel(false);
         let (drain, draining) = Shutdown::channel();
-        let mut larder = Larder { addrs, admin: None, probe: None, engine, stop, drain, threads: Vec::new() };
-        larder.start_admin(&config, &stopping)?;
-        larder.threads.push(house::start(larder.engine.clone(), stopping.clone())?);
-        let serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
-        larder.threads.extend(serving);
+        let (admin, probe, serving, attending) = (None, None, Vec::new(), Vec::new());
+        let mut larder = Larder { addrs, admin, probe, engine, drain, serving, served, attending };
+        larder.start_admin(&config, &draining, &serving_ended)?;
+        larder.attending.push(house::start(larder.engine.clone(), serving_ended)?);
+        larder.serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         Ok(larder)
     }
 
@@ -109,32 +110,40 @@ impl Larder {
         self.engine.log()
     }
 
-    /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads.
+    /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads. Until then the admin
+    /// listener says that it drains. At the end everything that was logged is written.
     pub fn stop(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         self.drain.begin();
-        self.stop.send_replace(true);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread ended by a panic");
-            }
-        }
+        join(&mut self.serving);
+        self.served.send_replace(true);
+        join(&mut self.attending);
+        self.engine.telemetry().flush();
     }
 
     fn start_admin(
         &mut self,
         config: &Arc<Config>,
-        stopping: &watch::Receiver<bool>,
+        draining: &Shutdown,
+        serving_ended: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, stopping)? {
+        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, draining, serving_ended)? {
             self.admin = addrs.admin;
             self.probe = addrs.probe;
-            self.threads.push(thread);
+            self.attending.push(thread);
         }
         Ok(())
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        if thread.join().is_err() {
+            tracing::error!("a thread ended by a panic");
+        }
     }
 }
 
@@ -158,18 +167,31 @@ pub fn run(config: Config) -> Result<(), StartError> {
     if let Some(addr) = larder.admin_addr() {
         tracing::info!(%addr, "admin");
     }
-    wait_for_signal()?;
-    tracing::info!("draining");
-    larder.stop();
-    Ok(())
+    run_until_signal(larder)
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT, then drains; a second signal ends the process at once, with exit code 1.
 ///
 /// # Errors
 ///
 /// Signals cannot be listened for.
-pub fn wait_for_signal() -> Result<(), StartError> {
+pub fn run_until_signal(larder: Larder) -> Result<(), StartError> {
+    wait_for_signal()?;
+    tracing::info!("draining");
+    thread::Builder::new()
+        .name("larder-signals".into())
+        .spawn(|| {
+            if wait_for_signal().is_ok() {
+                tracing::warn!("a second signal: ending without waiting for open requests");
+                std::process::exit(1);
+            }
+        })
+        .map_err(StartError::Thread)?;
+    larder.stop();
+    Ok(())
+}
+
+fn wait_for_signal() -> Result<(), StartError> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = serving::runtime()?;
     runtime.block_on(async {
@@ -190,11 +212,11 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
     let telemetry = Telemetry::new(&config.log, clock, &labels)?;
     let budget = Budget::new(config.cache.memory);
     let store = Store::new(&config.cache, budget.clone(), clock.clone());
-    // Weak: the store must not live as long as the telemetry that it may one day report to.
     let figures = Arc::downgrade(&store);
     telemetry.metrics().set_store_gauge(Box::new(move || {
         let figures = figures.upgrade().map(|store| store.figures()).unwrap_or_default();
-        StoreFigures { bytes: figures.bytes, entries: figures.entries, limit: figures.limit }
+        let store::Figures { bytes, entries, limit, evictions } = figures;
+        StoreFigures { bytes, entries, limit, evicted: evictions }
     }));
     let log = validity::Log::new();
     Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store))

@@ -79,7 +79,7 @@ fn observer(engine: &Arc<Engine>) -> Observer {
         ConnectionEvent::Closed => drop(open.lock().pop()),
         ConnectionEvent::Panicked => telemetry.metrics().panic(),
         ConnectionEvent::HintsSent => telemetry.metrics().early_hints(),
-        ConnectionEvent::Stalled | ConnectionEvent::AcceptFailed | ConnectionEvent::Refused(_) => {
+        ConnectionEvent::Stalled | ConnectionEvent::AcceptFailed => {
             tracing::debug!(?event, "connection");
         }
     })
@@ -90,11 +90,13 @@ pub(super) struct AdminAddrs {
     pub(super) probe: Option<SocketAddr>,
 }
 
-/// Starts the admin and the probe listener, on one thread of their own, so that a scrape never waits for traffic.
+/// Starts the admin and the probe listener, on one thread of their own, so that a scrape never waits for traffic. They
+/// are there until `serving_ended`, so that whoever routes requests to us can see that we drain.
 pub(super) fn start_admin(
     engine: &Arc<Engine>,
     config: &Config,
-    stopping: &watch::Receiver<bool>,
+    draining: &Shutdown,
+    serving_ended: &watch::Receiver<bool>,
 ) -> Result<Option<(JoinHandle<()>, AdminAddrs)>, StartError> {
     let admin = config.admin.listen.map(server::bind_one).transpose()?;
     let probe = config.admin.probe_listen.map(server::bind_one).transpose()?;
@@ -103,30 +105,31 @@ pub(super) fn start_admin(
     }
     let addr = |listener: &Option<std::net::TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
     let addrs = AdminAddrs { admin: addr(&admin), probe: addr(&probe) };
-    let draining = stopping.clone();
-    let ready = move || if *draining.borrow() { Err("draining".to_owned()) } else { Ok(()) };
+    let draining = draining.clone();
+    let ready = move || if draining.has_begun() { Err("draining".to_owned()) } else { Ok(()) };
     let handler = Admin::new(&config.admin, engine.telemetry().clone(), Arc::new(ready));
     let runtime = runtime()?;
     let roles = [(admin, Role::Full), (probe, Role::Probe)];
-    let mut stopping = stopping.clone();
+    let serving_ended = serving_ended.clone();
     let thread = thread::Builder::new()
         .name("larder-admin".into())
         .spawn(move || {
             runtime.block_on(async move {
+                let mut listening = JoinSet::new();
                 for (listener, role) in roles {
                     let Some(listener) = listener else { continue };
                     match tokio::net::TcpListener::from_std(listener) {
                         Ok(listener) => {
-                            let mut stopping = stopping.clone();
+                            let mut serving_ended = serving_ended.clone();
                             let end = async move {
-                                let _ = stopping.wait_for(|stop| *stop).await;
+                                let _ = serving_ended.wait_for(|ended| *ended).await;
                             };
-                            tokio::spawn(crate::admin::serve(listener, handler.clone(), role, end));
+                            listening.spawn(crate::admin::serve(listener, handler.clone(), role, end));
                         }
                         Err(error) => tracing::error!(%error, "the admin listener cannot be used"),
                     }
                 }
-                let _ = stopping.wait_for(|stop| *stop).await;
+                while listening.join_next().await.is_some() {}
             });
         })
         .map_err(StartError::Thread)?;

@@ -13,7 +13,7 @@ use crate::upstream::ResponseBody;
 
 pub(crate) enum Answer {
     /// A stored response.
-    Stored(Box<Delivery>),
+    Stored(Delivery),
     /// A response that is still coming, shared with others.
     Filling { share: Arc<Share>, reader: Reader, decision: Decision },
     /// An origin's response for this request alone.
@@ -22,10 +22,4 @@ pub(crate) enum Answer {
     Failed { refusal: Refusal, decision: Decision },
     /// An answer of our own, without asking.
     Refused(Refusal),
-}
-
-impl Answer {
-    pub(crate) fn stored(delivery: Delivery) -> Self {
-        Self::Stored(Box::new(delivery))
-    }
 }

@@ -31,7 +31,7 @@ pub(crate) enum Source {
     Pieces {
         pieces: VecDeque<Bytes>,
         left: u64,
-        trailers: Option<HeaderMap>,
+        trailers: Option<Box<HeaderMap>>,
     },
     /// A single piece: most hits.
     Piece(Option<Bytes>),
@@ -59,7 +59,7 @@ impl Body {
 
     pub(crate) fn pieces(pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self::new(Source::Pieces { pieces: pieces.into(), left, trailers })
+        Self::new(Source::Pieces { pieces: pieces.into(), left, trailers: trailers.map(Box::new) })
     }
 
     /// Hands over the record, to be finished when the body ends.
@@ -77,7 +77,7 @@ impl Body {
                     *left -= piece.len() as u64;
                     Some(Ok(Frame::data(piece)))
                 }
-                None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+                None => trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))),
             }),
             Source::Fill(reader) => {
                 Pin::new(reader).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))

@@ -205,3 +205,6 @@ impl Waiter {
         self.flight.gate.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

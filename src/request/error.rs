@@ -66,16 +66,23 @@ pub const fn reasons() -> &'static [&'static str] {
 
 /// An answer that Larder gives on its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) reason: &'static str,
+    detail: Option<&'static str>,
     fields: Vec<(http::HeaderName, HeaderValue)>,
     content: Option<Bytes>,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, reason: &'static str) -> Self {
-        Self { status, reason, fields: Vec::new(), content: None }
+    /// A problem document with this status, and the named reason for it.
+    pub fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason, detail: None, fields: Vec::new(), content: None }
+    }
+
+    /// The same with an explanation for people.
+    pub fn explained(self, detail: &'static str) -> Self {
+        Self { detail: Some(detail), ..self }
     }
 
     /// The final recipient of an `OPTIONS` speaks for itself.
@@ -109,7 +116,7 @@ impl Refusal {
     }
 
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason));
+        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason, self.detail));
         let mut response = Response::new(content);
         *response.status_mut() = self.status;
         let fields = response.headers_mut();
@@ -142,8 +149,11 @@ fn status_of(failure: &Failure) -> StatusCode {
 }
 
 /// The reason names the fault; nothing internal is told.
-fn problem(status: StatusCode, reason: &str) -> Bytes {
+fn problem(status: StatusCode, reason: &str, detail: Option<&str>) -> Bytes {
     let title = status.canonical_reason().unwrap_or("Error");
-    let document = serde_json::json!({ "title": title, "status": status.as_u16(), "reason": reason });
+    let mut document = serde_json::json!({ "title": title, "status": status.as_u16(), "reason": reason });
+    if let Some(detail) = detail {
+        document["detail"] = detail.into();
+    }
     Bytes::from(document.to_string())
 }

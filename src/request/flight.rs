@@ -19,7 +19,7 @@ use crate::request::receive::Routed;
 use crate::request::worker::{Engine, Worker};
 use crate::request::{forward, pass, revalidate};
 use crate::store::{Entry, Extent};
-use crate::telemetry::{Decision, Forward};
+use crate::telemetry::{Decision, Forward, Telemetry};
 use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody};
 use crate::validity::Sequence;
 
@@ -75,7 +75,7 @@ pub(crate) async fn fetch(
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hand_over = Some(hand_over);
             job.hints = request.received.client.on_hints.clone();
-            tokio::spawn(job.fly());
+            job.launch();
             let verdict = waiter.verdict().await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
             lead(engine, request, found, &errand, verdict, handed, detail)
@@ -89,7 +89,7 @@ pub(crate) fn refresh_in_background(worker: &Worker, request: &Routed, found: &F
     let id = flight_id(engine, request, false);
     if let Seat::Lead(obligation) = engine.flights.join(id, &Asking { engine, request }) {
         let errand = Errand::Whole(Forward::Stale);
-        tokio::spawn(Job::new(worker, request, found, &errand, obligation, false).fly());
+        Job::new(worker, request, found, &errand, obligation, false).launch();
     }
 }
 
@@ -220,15 +220,16 @@ fn common(
                 Attempt::Back
             }
             Some(alive) => {
+                let live = Live { entry, alive };
                 let decision = Decision {
                     forward_status: StatusCode::from_u16(forward_status).ok(),
+                    ttl: Some(plan::ttl(&plan::stored(&live, engine.clock.moment()))),
                     stored: true,
                     collapsed,
                     detail: Some(error::REVALIDATED),
                     ..Decision::forwarded(forward_of(errand))
                 };
-                let live = Live { entry, alive };
-                Attempt::Answered(Answer::stored(Delivery { live, decision, within: None }))
+                Attempt::Answered(Answer::Stored(Delivery { live, decision, within: None }))
             }
         },
         Verdict::Unavailable(failure) => Attempt::Answered(
@@ -263,7 +264,7 @@ fn granted(engine: &Engine, request: &Routed, found: &Found, status: Option<Stat
         detail: Some(error::STALE_IF_ERROR),
         ..Decision::forwarded(Forward::Stale)
     };
-    Some(Answer::stored(Delivery { live, decision, within: None }))
+    Some(Answer::Stored(Delivery { live, decision, within: None }))
 }
 
 fn forward_of(errand: &Errand) -> Forward {
@@ -343,6 +344,15 @@ impl Job {
             hints: None,
             hand_over: None,
         }
+    }
+
+    /// Sends it off, apart from the client that caused it.
+    fn launch(self) {
+        let panics = PanicCount(self.worker.engine().telemetry.clone());
+        tokio::spawn(async move {
+            let _panics = panics;
+            self.fly().await;
+        });
     }
 
     async fn fly(mut self) {
@@ -474,6 +484,17 @@ impl Job {
     }
 }
 
+/// Counts a panic that passes by. Nobody else would: the server sees only those in a client's own request.
+struct PanicCount(Arc<Telemetry>);
+
+impl Drop for PanicCount {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.metrics().panic();
+        }
+    }
+}
+
 /// The statuses for which `stale-if-error` speaks (RFC 5861 §4).
 fn is_error_for_grants(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
@@ -499,5 +520,24 @@ impl Extent {
             }
             Extent::Part { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_flight_is_counted() {
+        let telemetry = Telemetry::quiet();
+        drop(PanicCount(telemetry.clone()));
+        assert!(telemetry.render_metrics().contains("larder_panics_total 0\n"));
+        let watched = telemetry.clone();
+        let flight = std::thread::spawn(move || {
+            let _panics = PanicCount(watched);
+            panic!("this panic is meant");
+        });
+        assert!(flight.join().is_err());
+        assert!(telemetry.render_metrics().contains("larder_panics_total 1\n"));
     }
 }

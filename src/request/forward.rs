@@ -65,11 +65,6 @@ pub(crate) fn request(
 fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {
     let received = &request.received;
     let peer = received.client.addr.ip();
-    if !received.trusted {
-        for name in [&FORWARDED, &X_FORWARDED_FOR, &X_FORWARDED_PROTO] {
-            fields.remove(name);
-        }
-    }
     let host = engine.config.upstreams[request.upstream].host.as_deref();
     set(fields, HOST, host.unwrap_or(&received.authority));
     extend_list(fields, X_FORWARDED_FOR, &peer.to_string());

@@ -27,22 +27,26 @@ mod multipart;
 mod pass;
 mod plan;
 mod receive;
+mod refused;
 mod respond;
 mod revalidate;
 mod tags;
 mod worker;
 
 pub use body::Body;
-pub use error::reasons;
+pub use error::{Refusal, reasons};
 pub use receive::{Client, Head};
 pub use worker::{Engine, Worker};
 
+use std::future::{Ready, ready};
+use std::pin::Pin;
+
+use futures_util::future::Either;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::request::answer::Answer;
 use crate::request::coalesce::Company;
-use crate::request::error::Refusal;
 use crate::request::flight::Attempt;
 use crate::request::lookup::Found;
 use crate::request::plan::Plan;
@@ -55,51 +59,47 @@ const SHARED_ATTEMPTS: u32 = 2;
 /// How often in all, whatever an origin does. A request may have to wait its turn for a failing origin in between.
 const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 4;
 
+/// A response: at once, where nothing has to be waited for, or later. A hit is spared the state of a fetch.
+pub type Answering = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Response<Body>> + Send>>>;
+
 impl Worker {
     /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
-    pub async fn handle(&self, head: Head, content: Incoming, client: Client) -> Response<Body> {
+    pub fn handle(&self, head: Head, content: Incoming, client: Client) -> Answering {
         let engine = self.shared_engine();
         let routed =
             Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
-        match routed {
-            Ok(mut request) => {
-                let answer = self.answer(&mut request).await;
-                respond::respond(engine, request, answer)
-            }
-            Err(refused) => respond::refuse(engine, *refused),
-        }
-    }
-
-    /// A hit waits for nothing. All that may wait is boxed, or each hit would move its state about.
-    async fn answer(&self, request: &mut Routed) -> Answer {
-        if let Some(reason) = request.passes() {
-            return Box::pin(pass::pass(self, request, reason)).await;
-        }
-        let (found, plan) = self.look(request);
+        let mut request = match routed {
+            Ok(request) => request,
+            Err(refused) => return Either::Left(ready(respond::refuse(engine, *refused))),
+        };
+        let (found, plan) = look(&engine, &request);
         match plan {
-            Plan::Deliver(delivery) => Answer::stored(delivery),
-            plan => Box::pin(self.pursue(request, found, plan)).await,
+            Plan::Deliver(delivery) => {
+                Either::Left(ready(respond::respond(engine, request, Answer::Stored(delivery))))
+            }
+            plan => {
+                let worker = self.clone();
+                Either::Right(Box::pin(async move {
+                    let answer = worker.pursue(&mut request, found, plan).await;
+                    respond::respond(engine, request, answer)
+                }))
+            }
         }
     }
 
-    fn look(&self, request: &Routed) -> (Found, Plan) {
-        let found = lookup::lookup(self.engine(), request);
-        let plan = plan::plan(&found, request, self.engine().clock.moment());
-        (found, plan)
-    }
-
+    /// Does what was planned, and plans anew when it turns out to be of no use.
     async fn pursue(&self, request: &mut Routed, mut found: Found, mut plan: Plan) -> Answer {
         let mut company = Company::Any;
         // Held until the answer to the attempt it was given for is there.
         let mut _permit = None;
         for attempt in 1..=MOST_ATTEMPTS {
             let errand = match plan {
-                Plan::Deliver(delivery) => return Answer::stored(delivery),
+                Plan::Deliver(delivery) => return Answer::Stored(delivery),
                 Plan::DeliverStale { delivery, refresh } => {
                     if refresh {
                         flight::refresh_in_background(self, request, &found);
                     }
-                    return Answer::stored(delivery);
+                    return Answer::Stored(delivery);
                 }
                 Plan::Pass(reason) => return pass::pass(self, request, reason).await,
                 Plan::Refuse => {
@@ -116,9 +116,19 @@ impl Worker {
             if attempt >= SHARED_ATTEMPTS {
                 company = Company::Alone;
             }
-            (found, plan) = self.look(request);
+            (found, plan) = look(self.engine(), request);
         }
         let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
         Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) }
     }
+}
+
+/// What is stored for a request, and what to do about it.
+fn look(engine: &Engine, request: &Routed) -> (Found, Plan) {
+    if let Some(reason) = request.passes() {
+        return (Found::default(), Plan::Pass(reason));
+    }
+    let found = lookup::lookup(engine, request);
+    let plan = plan::plan(&found, request, engine.clock.moment());
+    (found, plan)
 }

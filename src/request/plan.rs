@@ -1,5 +1,7 @@
 //! What to do, as a pure function of the request, of what the store holds for it and of the time.
 
+use std::time::Duration;
+
 use http::header::{HeaderMap, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 
 use crate::clock::Moment;
@@ -140,13 +142,52 @@ pub(crate) fn stored(live: &Live, now: Moment) -> Stored<'_> {
     }
 }
 
-/// Seconds of freshness left, negative when stale (RFC 9211 §2.4).
+/// Seconds of freshness left, negative when stale (RFC 9211 §2.4): since it expired or was softened, whichever came first.
 pub(crate) fn ttl(stored: &Stored<'_>) -> i64 {
-    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     match stored.remaining() {
         Ok(left) => seconds(left),
         // Rounded down, so that what is stale is never taken for fresh.
         Err(since) if since.subsec_nanos() == 0 && !since.is_zero() => -seconds(since),
         Err(since) => -seconds(since) - 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Terms;
+
+    #[test]
+    fn ttl_is_negative_exactly_when_stale() {
+        let terms = Terms {
+            initial_age: Duration::ZERO,
+            lifetime: Duration::from_secs(60),
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            always_validate: false,
+            never_stale: false,
+            heuristic: false,
+            immutable: false,
+            omitted: Box::default(),
+        };
+        for (resident, softened, expected) in [
+            (0, None, 60),
+            (2_500, None, 57),
+            (59_999, None, 0),
+            (60_000, None, -1),
+            (60_001, None, -1),
+            (63_000, None, -3),
+            (63_001, None, -4),
+            (2_500, Some(0), -1),
+            (2_500, Some(1_000), -1),
+            (2_500, Some(1_500), -2),
+            (63_000, Some(5_000), -5),
+            (63_000, Some(1_000), -3),
+        ] {
+            let softened = softened.map(Duration::from_millis);
+            let stored = Stored { terms: &terms, resident: Duration::from_millis(resident), softened };
+            assert_eq!(ttl(&stored), expected, "{resident} ms, softened {softened:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use http_body::Body as _;
@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::config;
 use crate::key::CacheKey;
 use crate::policy::directives::RequestDirectives;
-use crate::policy::fields::{remove_all, strip_hop_by_hop};
+use crate::policy::fields::strip_hop_by_hop;
 use crate::policy::target::Target;
 use crate::policy::{ClientCacheControl, Rules};
 use crate::request::error::{self, Refusal};
@@ -46,14 +46,18 @@ pub struct Client {
     pub on_hints: Option<OnHints>,
 }
 
-/// Fields by which frameworks let a client rewrite its request. They are not part of the cache key, so they are
-/// dropped unless the peer is a trusted proxy.
-const REWRITING: [HeaderName; 4] = [
-    HeaderName::from_static("x-forwarded-host"),
+/// What a client may claim about itself, and fields by which frameworks let it rewrite its request; beside all that begin
+/// with [`FORWARDED_PREFIX`]. They are not part of the cache key, so they are dropped unless the peer is a trusted proxy.
+const CLAIMS: [HeaderName; 6] = [
+    FORWARDED,
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
 ];
+/// What proxies say about the request that they received: host, port, path prefix, client and more.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
@@ -68,8 +72,6 @@ pub(crate) struct Received {
     /// Taken when it is passed on.
     pub(crate) content: Option<Incoming>,
     pub(crate) client: Client,
-    /// The peer is a trusted proxy: what it says of its own clients is believed.
-    pub(crate) trusted: bool,
     /// The client takes trailers.
     pub(crate) wants_trailers: bool,
     /// The last purge that was published when the head had been parsed: this request must not be answered with
@@ -97,10 +99,10 @@ impl Received {
         let trusted = engine.trusts(client.addr.ip());
         let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
         let refusal = refuse(engine, &method, &mut fields);
-        let wants_trailers = fields.get(TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+        let wants_trailers = wants_trailers(&fields);
         strip_hop_by_hop(&mut fields);
         if !trusted {
-            remove_all(&mut fields, &REWRITING);
+            strip_claims(&mut fields);
         }
         let received = Self {
             method,
@@ -111,7 +113,6 @@ impl Received {
             fields,
             content: Some(content),
             client,
-            trusted,
             wants_trailers,
             arrived,
             at,
@@ -169,6 +170,20 @@ fn refuse(engine: &Engine, method: &Method, fields: &mut HeaderMap) -> Option<Re
             fields.insert(MAX_FORWARDS, HeaderValue::from(left));
             None
         }
+    }
+}
+
+/// RFC 9110 §10.1.4: `trailers` among the members of `TE`.
+fn wants_trailers(fields: &HeaderMap) -> bool {
+    let members = fields.get_all(TE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.into_iter().any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+fn strip_claims(fields: &mut HeaderMap) {
+    let is_claim = |name: &&HeaderName| CLAIMS.contains(name) || name.as_str().starts_with(FORWARDED_PREFIX);
+    let claims: Vec<HeaderName> = fields.keys().filter(is_claim).cloned().collect();
+    for name in claims {
+        fields.remove(name);
     }
 }
 

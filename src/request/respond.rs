@@ -33,7 +33,7 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
     let (mut response, decision, asked_origin) = match answer {
         Answer::Stored(delivery) => {
             let decision = delivery.decision;
-            (from_store(&engine, &request, *delivery, now), decision, decision.forward.is_some())
+            (from_store(&engine, &request, delivery, now), decision, decision.forward.is_some())
         }
         Answer::Filling { share, reader, decision } => {
             (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)
@@ -66,11 +66,7 @@ pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> R
         upstream,
         line: request.received.line,
     };
-    let no_content = record.method == Method::HEAD;
-    response.map(|body| {
-        let body = if no_content { Body::new(Source::Empty) } else { body };
-        body.recorded(engine, record)
-    })
+    recorded(response, engine, record)
 }
 
 /// Renders the answer to a request that never got a route.
@@ -92,7 +88,16 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
         upstream: None,
         line: refused.line,
     };
-    response.map(|body| body.recorded(engine, record))
+    recorded(response, engine, record)
+}
+
+/// Hands the record to the body. Content that HEAD does not get is never read to its end, so there is none.
+fn recorded(response: Response<Body>, engine: Arc<Engine>, record: Record) -> Response<Body> {
+    let no_content = record.method == Method::HEAD;
+    response.map(|body| {
+        let body = if no_content { Body::new(Source::Empty) } else { body };
+        body.recorded(engine, record)
+    })
 }
 
 fn own(refusal: Refusal) -> Response<Body> {

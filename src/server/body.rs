@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,40 +12,30 @@ use super::BoxError;
 use super::wire::Wire;
 
 pin_project! {
-    /// A handler's body, or an answer of the server's own.
+    /// A handler's body.
     ///
     /// hyper drops what it has buffered when a body fails. A body that fails here first lets everything before the
     /// failure be written, then fails: the client gets what there was, and sees that it is not the whole.
-    #[project = ServedProjection]
-    pub(super) enum Served<B> {
-        /// The handler's.
-        Handlers {
-            #[pin]
-            body: B,
-            failed: Option<Failed>,
-            wire: Arc<Wire>,
-            // Only the end of the connection marks the end of the body (HTTP/1.0).
-            close_delimited: bool,
-        },
-        /// A small document.
-        Ours { document: Option<Bytes> },
+    pub(super) struct Served<B> {
+        #[pin]
+        body: B,
+        failed: Option<Failed>,
+        wire: Arc<Wire>,
+        // Only the end of the connection marks the end of the body (HTTP/1.0).
+        close_delimited: bool,
     }
 }
 
 /// A failure held back until everything before it has been written.
-pub(super) struct Failed {
+struct Failed {
     error: BoxError,
     /// The count of flushes when it came.
     flushes: u32,
 }
 
 impl<B> Served<B> {
-    pub(super) fn handlers(body: B, wire: Arc<Wire>, close_delimited: bool) -> Self {
-        Self::Handlers { body, failed: None, wire, close_delimited }
-    }
-
-    pub(super) fn ours(document: Bytes) -> Self {
-        Self::Ours { document: Some(document) }
+    pub(super) fn new(body: B, wire: Arc<Wire>, close_delimited: bool) -> Self {
+        Self { body, failed: None, wire, close_delimited }
     }
 }
 
@@ -60,51 +50,31 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project() {
-            ServedProjection::Ours { document } => {
-                Poll::Ready(document.take().map(|document| Ok(Frame::data(document))))
-            }
-            ServedProjection::Handlers { body, failed, wire, close_delimited } => {
-                if failed.is_none() {
-                    let frame = std::task::ready!(body.poll_frame(cx));
-                    let Some(Err(error)) = frame else {
-                        return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-                    };
-                    *failed = Some(Failed { error: error.into(), flushes: wire.flushes() });
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                match failed.take() {
-                    // Not everything is written yet; the socket will wake us.
-                    Some(held) if held.flushes == wire.flushes() => {
-                        *failed = Some(held);
-                        Poll::Pending
-                    }
-                    Some(Failed { error, .. }) => {
-                        if *close_delimited {
-                            wire.reset_at_close();
-                        }
-                        Poll::Ready(Some(Err(error)))
-                    }
-                    None => Poll::Ready(None),
-                }
-            }
+        let this = self.project();
+        let Some(held) = this.failed.as_ref() else {
+            let frame = ready!(this.body.poll_frame(cx));
+            let Some(Err(error)) = frame else {
+                return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            };
+            *this.failed = Some(Failed { error: error.into(), flushes: this.wire.flushes() });
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        if held.flushes == this.wire.flushes() {
+            // Not everything is written yet; the socket will wake us.
+            return Poll::Pending;
         }
+        if *this.close_delimited {
+            this.wire.reset_at_close();
+        }
+        Poll::Ready(this.failed.take().map(|held| Err(held.error)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Handlers { body, failed, .. } => failed.is_none() && body.is_end_stream(),
-            Self::Ours { document } => document.is_none(),
-        }
+        self.failed.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Handlers { body, .. } => body.size_hint(),
-            Self::Ours { document } => {
-                SizeHint::with_exact(document.as_ref().map_or(0, |document| document.len() as u64))
-            }
-        }
+        self.body.size_hint()
     }
 }

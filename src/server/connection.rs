@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
 use http_body::Body;
@@ -23,7 +24,7 @@ use super::body::Served;
 use super::guard::{self, Accepted, Limits, Rejection};
 use super::io::ClientIo;
 use super::wire::Wire;
-use super::{ConnectionEvent, Handler, Observer, Peer, problem};
+use super::{Handler, Observer, Peer};
 
 /// Bounds what hyper buffers for one connection in each direction; hyper takes no less than 8 KiB.
 const MOST_BUFFERED: usize = 64 * 1024;
@@ -70,34 +71,39 @@ impl<H: Handler> Site<H> {
         });
         if let Err(error) = ended.await {
             debug!(client = %addr, %error, "connection ended early");
+            if let Some(rejection) = guard::unread(&error) {
+                self.handler.unread(&rejection, &peer);
+            }
         }
     }
 
-    /// The life of one request.
+    /// The life of one request. The handler begins at once, so that what is moved about is no more than its future.
     fn answer(
-        self: &Arc<Self>,
+        &self,
         request: Request<Incoming>,
         peer: &Arc<Peer>,
     ) -> impl Future<Output = Result<Response<Served<H::Body>>, Infallible>> + use<H> {
-        let (site, peer) = (Arc::clone(self), Arc::clone(peer));
         let version = request.version();
         peer.wire.begin(version == Version::HTTP_11);
         peer.wire.set_unanswered(!request.body().is_end_stream());
+        let handling = match admit(request, &self.limits, peer.local) {
+            Ok(request) => Ok(self.handler.handle(request, Arc::clone(peer))),
+            Err(refused) => {
+                let mut response = self.handler.refuse(&refused.head, &refused.rejection, peer);
+                // What follows the head cannot be trusted either.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                Err(response)
+            }
+        };
+        let wire = Arc::clone(&peer.wire);
         async move {
-            let response = match admit(request, &site.limits, peer.local) {
-                Ok(request) => {
-                    let response = site.handler.handle(request, Arc::clone(&peer)).await;
-                    let close_delimited = version == Version::HTTP_10 && !has_length(&response);
-                    let wire = Arc::clone(&peer.wire);
-                    response.map(|body| Served::handlers(body, wire, close_delimited))
-                }
-                Err(rejection) => {
-                    (site.observer)(ConnectionEvent::Refused(rejection.reason));
-                    problem::response(&rejection, &site.config.name).map(Served::ours)
-                }
+            let response = match handling {
+                Ok(handling) => handling.await,
+                Err(refusal) => refusal,
             };
-            peer.wire.end();
-            Ok(response)
+            let close_delimited = version == Version::HTTP_10 && !has_length(&response);
+            wire.end();
+            Ok(response.map(|body| Served::new(body, wire, close_delimited)))
         }
     }
 }
@@ -134,14 +140,23 @@ fn protocol(config: &config::Server) -> http1::Builder {
     protocol
 }
 
+/// A request that did not pass the guard, as it came.
+struct Refused {
+    head: Parts,
+    rejection: Rejection,
+}
+
 /// Brings a request that passes the guard into the one shape that handlers see.
 fn admit(
     request: Request<Incoming>,
     limits: &Limits,
     local: SocketAddr,
-) -> Result<Request<Incoming>, Rejection> {
+) -> Result<Request<Incoming>, Box<Refused>> {
     let (mut head, body) = request.into_parts();
-    let Accepted { authority, target } = guard::check(&head, limits)?;
+    let Accepted { authority, target } = match guard::check(&head, limits) {
+        Ok(accepted) => accepted,
+        Err(rejection) => return Err(Box::new(Refused { head, rejection })),
+    };
     let host = match authority {
         Some(authority) if head.headers.get(HOST).is_some_and(|host| *host == *authority) => None,
         Some(authority) => HeaderValue::try_from(authority.into_owned()).ok(),

@@ -17,6 +17,12 @@ impl Shutdown {
         (ShutdownTrigger(trigger), Shutdown(shutdown))
     }
 
+    /// Whether the end has begun.
+    pub fn has_begun(&self) -> bool {
+        // An error means that the trigger is gone.
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Resolves when the end has begun.
     pub(super) async fn begun(&mut self) {
         // An error means that the trigger is gone.

@@ -93,9 +93,19 @@ const TARGET_TOO_LONG: Rejection = Rejection {
     reason: "target-too-long",
     detail: "The request target is longer than this server takes.",
 };
+const HEAD_TOO_LARGE: Rejection = Rejection {
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    reason: "head-too-large",
+    detail: "The request head is larger, or has more fields, than this server takes.",
+};
+const HEAD_MALFORMED: Rejection = Rejection {
+    status: StatusCode::BAD_REQUEST,
+    reason: "head-malformed",
+    detail: "The request head cannot be read.",
+};
 
 /// Every reason, for the test that names are unique.
-pub const REASONS: [Reason; 8] = [
+pub const REASONS: [Reason; 10] = [
     CONNECT_REFUSED.reason,
     TRANSFER_CODING.reason,
     NO_HOST.reason,
@@ -104,6 +114,8 @@ pub const REASONS: [Reason; 8] = [
     BAD_TARGET.reason,
     HOST_DIFFERS.reason,
     TARGET_TOO_LONG.reason,
+    HEAD_TOO_LARGE.reason,
+    HEAD_MALFORMED.reason,
 ];
 
 /// Checks a request head that hyper has accepted.
@@ -128,6 +140,21 @@ pub fn check<'a>(head: &'a Parts, limits: &Limits) -> Result<Accepted<'a>, Rejec
         None => host,
     };
     Ok(Accepted { authority, target })
+}
+
+/// What hyper has told a client whose request head it could not read, before it ended the connection for `error`; `None`
+/// if it ended for another reason, without an answer.
+pub(super) fn unread(error: &hyper::Error) -> Option<Rejection> {
+    if error.is_parse_version_h2() || !error.is_parse() {
+        None
+    } else if !error.is_parse_too_large() {
+        Some(HEAD_MALFORMED)
+    } else if error.to_string().contains("URI") {
+        // hyper tells the two apart in words only.
+        Some(TARGET_TOO_LONG)
+    } else {
+        Some(HEAD_TOO_LARGE)
+    }
 }
 
 /// RFC 9112 §6.1: 501 for a coding that is not understood. hyper only looks at whether the last one is `chunked`.

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! Listeners -> serve: accept -> limit -> connection: hyper over [`io`] -> [`guard`] -> Handler
-//!              [`accept`]       [`limit`] [`connection`]                    refuses: [`problem`]
+//!              [`accept`]       [`limit`] [`connection`]
 //! ```
 //!
 //! One [`Listener`] per address and serving thread, each with its own accept loop. A connection is a task, so a panic
 //! in one request ends that connection and nothing else. What RFC 9112 forbids and hyper lets pass is refused here,
-//! before the [`Handler`] hears of it; the handler gets requests of one shape only.
+//! before the [`Handler`] is asked to handle it: that gets requests of one shape only, and renders the refusals of others.
 //!
 //! Left out: TLS, and anything that depends on what a request is for.
 
@@ -20,7 +20,6 @@ mod hints;
 mod io;
 mod limit;
 mod listen;
-mod problem;
 mod wire;
 
 use std::error::Error as StdError;
@@ -29,12 +28,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
 pub use accept::{Drained, serve};
 pub use drain::{Shutdown, ShutdownTrigger};
+pub use guard::Rejection;
 pub use hints::EarlyHints;
 pub use limit::ConnectionLimit;
 pub use listen::{BindError, Listener, Listeners, bind_one};
@@ -59,7 +60,15 @@ pub trait Handler: Clone + Send + Sync + 'static {
         &self,
         request: Request<Incoming>,
         peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+    ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
+
+    /// Renders the answer to a request that the server refuses for what is in its head, which is as the client sent it.
+    /// The connection ends with it.
+    fn refuse(&self, head: &Parts, rejection: &Rejection, peer: &Peer) -> Response<Self::Body>;
+
+    /// Hears of a request whose head could not be read. hyper has answered it, with `rejection`'s status and without
+    /// content, and ended the connection.
+    fn unread(&self, rejection: &Rejection, peer: &Peer);
 }
 
 /// Who is at the other end of a connection.
@@ -93,8 +102,6 @@ pub enum ConnectionEvent {
     Stalled,
     /// The system could not accept a connection, such as for lack of file descriptors.
     AcceptFailed,
-    /// A request was refused before the handler saw it.
-    Refused(guard::Reason),
     /// 103 Early Hints were sent.
     HintsSent,
 }

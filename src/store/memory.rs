@@ -74,7 +74,7 @@ pub struct Figures {
     pub entries: u64,
     /// The ceiling, in bytes.
     pub limit: u64,
-    /// Resources dropped to make room.
+    /// Stored responses dropped to make room, since the start.
     pub evictions: u64,
 }
 
@@ -104,9 +104,10 @@ impl Store {
             .expire_after(Usefulness)
             // It runs on whatever thread moka is at work on, so it must not do more than this.
             .eviction_listener(move |_, resource: Arc<Resource>, cause| {
-                gone.fetch_sub(resource.variants.len() as u64, Ordering::Relaxed);
+                let variants = resource.variants.len() as u64;
+                gone.fetch_sub(variants, Ordering::Relaxed);
                 if cause == RemovalCause::Size {
-                    evicted.fetch_add(1, Ordering::Relaxed);
+                    evicted.fetch_add(variants, Ordering::Relaxed);
                 }
             })
             .build_with_hasher(KeyHash::default());

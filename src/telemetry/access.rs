@@ -8,7 +8,8 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct AccessLog {
     queue: SyncSender<Message>,
     dropped: Counter,
+    /// A flush was waited for in vain: nobody waits for another.
+    stuck: AtomicBool,
 }
 
 enum Message {
@@ -64,7 +67,7 @@ impl AccessLog {
             .name("access-log".to_owned())
             .spawn(move || writer.run(&messages))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: sender, dropped })
+        Ok(Self { queue: sender, dropped, stuck: AtomicBool::new(false) })
     }
 
     /// Queues a line, or drops and counts it.
@@ -74,23 +77,29 @@ impl AccessLog {
         }
     }
 
-    /// Waits until what is queued now has been written, at most about [`FLUSH_TIMEOUT`].
+    /// Waits until what is queued now has been written, at most about [`FLUSH_TIMEOUT`] for queueing and for writing each,
+    /// and only once if in vain.
     pub(super) fn flush(&self) {
+        if !self.stuck.load(Ordering::Relaxed) && !self.is_flushed_in_time() {
+            self.stuck.store(true, Ordering::Relaxed);
+            tracing::error!("the access log's writer is stuck; lines are being lost");
+        }
+    }
+
+    fn is_flushed_in_time(&self) -> bool {
         const PAUSE: Duration = Duration::from_millis(10);
         let (written, waiting) = sync_channel(0);
         let mut message = Message::Flush(written);
         for _ in 0..FLUSH_TIMEOUT.as_millis() / PAUSE.as_millis() {
             match self.queue.try_send(message) {
-                Ok(()) => {
-                    // Nothing is ever sent: this ends when the writer lets go of the other end, or in time.
-                    let _ = waiting.recv_timeout(FLUSH_TIMEOUT);
-                    return;
-                }
+                // Nothing is ever sent: this ends when the writer lets go of the other end, or in time.
+                Ok(()) => return waiting.recv_timeout(FLUSH_TIMEOUT) == Err(RecvTimeoutError::Disconnected),
                 Err(TrySendError::Full(returned)) => message = returned,
-                Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Disconnected(_)) => return true,
             }
             thread::sleep(PAUSE);
         }
+        false
     }
 }
 

@@ -1,4 +1,4 @@
-//! What stands at a level instead of being counted: the store, and open connections.
+//! What is read when somebody looks, instead of being told here: the store's figures, and open connections.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Unit;
 
@@ -18,6 +19,8 @@ pub struct StoreFigures {
     pub entries: u64,
     /// The configured ceiling, in bytes.
     pub limit: u64,
+    /// Stored responses that had to make room, since the start.
+    pub evicted: u64,
 }
 
 /// Asks the store when somebody scrapes, instead of having it report all the time.
@@ -42,10 +45,8 @@ impl fmt::Debug for StoreGauges {
 
 impl Collector for StoreGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(StoreFigures { bytes, entries, limit }) = self.figures.read().as_ref().map(|read| read())
-        else {
-            return Ok(());
-        };
+        let Some(figures) = self.figures.read().as_ref().map(|read| read()) else { return Ok(()) };
+        let StoreFigures { bytes, entries, limit, evicted } = figures;
         let gauges = [
             ("store", "Held by the store, charged against its limit.", Some(Unit::Bytes), bytes),
             ("store_limit", "The configured ceiling of the store.", Some(Unit::Bytes), limit),
@@ -55,7 +56,9 @@ impl Collector for StoreGauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?)?;
         }
-        Ok(())
+        let (name, help) = ("evicted_entries", "Stored responses that had to make room.");
+        let counter = ConstCounter::new(evicted);
+        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
     }
 }
 

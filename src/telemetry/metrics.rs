@@ -39,7 +39,6 @@ pub struct Metrics {
     rows: Rows,
     collapsed: Counter,
     aborted: Counter,
-    evicted: Counter,
     early_hints: Counter,
     panics: Counter,
     accepted: Counter,
@@ -64,7 +63,6 @@ impl Metrics {
             rows,
             collapsed: Counter::default(),
             aborted: Counter::default(),
-            evicted: Counter::default(),
             early_hints: Counter::default(),
             panics: Counter::default(),
             accepted: Counter::default(),
@@ -101,7 +99,6 @@ impl Metrics {
         all.register("early_hints", "103 responses sent on to clients", self.early_hints.clone());
 
         all.register("not_stored", "Answers that were not stored, by reason", self.not_stored.clone());
-        all.register("evicted_entries", "Stored responses that had to make room", self.evicted.clone());
         all.register_collector(Box::new(self.store.clone()));
 
         all.register("connections", "Open client connections", self.connections.clone());
@@ -143,11 +140,6 @@ impl Metrics {
     /// An origin's answer was not stored. A reason that was not handed in at the start counts as `other`.
     pub fn not_stored(&self, reason: &'static str) {
         self.not_stored.add(self.rows.not_stored(reason), 1);
-    }
-
-    /// `n` stored responses were dropped to make room.
-    pub fn evicted(&self, n: u64) {
-        self.evicted.inc_by(n);
     }
 
     /// A 103 was sent on to a client.
@@ -307,12 +299,12 @@ mod tests {
         let (first, second) = (metrics.connection_opened(), metrics.connection_opened());
         drop(first);
         metrics.collapsed();
-        metrics.evicted(12);
         metrics.early_hints();
         metrics.panic();
         metrics.dropped_lines().inc_by(3);
         assert!(!metrics.render().contains("larder_store"), "nothing is known about a store yet");
-        metrics.set_store_gauge(Box::new(|| StoreFigures { bytes: 10, entries: 2, limit: u64::MAX }));
+        let figures = StoreFigures { bytes: 10, entries: 2, limit: u64::MAX, evicted: 12 };
+        metrics.set_store_gauge(Box::new(move || figures));
 
         let families = parse(&metrics.render());
         let table = [

@@ -123,7 +123,13 @@ fn memory_stays_under_its_ceiling() {
         let target = format!("/{number}");
         ours(&proxy.asks(&target).field("Cache-Control", "only-if-cached").send()).hit
     });
-    assert!(kept.count() > 3, "something is kept");
+    let kept = kept.count();
+    assert!(kept > 3, "something is kept");
+    let evicted = proxy.metric("larder_evicted_entries_total");
+    assert!(
+        evicted > 0.0 && evicted <= f64::from(150 - i32::try_from(kept).unwrap()),
+        "{evicted}, {kept} kept"
+    );
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod peers;
 mod preconditions;
 mod proxy;
 mod ranges;
+mod routing;
 mod seeing;
 mod starting;
 mod tls;

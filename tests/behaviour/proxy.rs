@@ -28,6 +28,7 @@ pub(crate) struct Setup {
     memory: Option<String>,
     drain: Option<String>,
     server: String,
+    admin: String,
     cache: String,
     log: String,
     origin: String,
@@ -81,6 +82,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn admin(mut self, line: &str) -> Self {
+        self.admin += &format!("{line}\n");
+        self
+    }
+
     pub(crate) fn cache(mut self, line: &str) -> Self {
         self.cache += &format!("{line}\n");
         self
@@ -103,14 +109,14 @@ impl Setup {
 
     /// The file that this amounts to. One serving thread, so that [`Proxy::settle`] means something.
     fn toml(&self) -> String {
-        let Self { servers, server, cache, log, origin, routes, .. } = self;
+        let Self { servers, server, admin, cache, log, origin, routes, .. } = self;
         let threads = self.threads.unwrap_or(1);
         let drain = self.drain.as_deref().unwrap_or("50ms");
         let listen = self.listen.map_or("127.0.0.1:0".to_owned(), |addr| addr.to_string());
         let memory = self.memory.as_deref().unwrap_or("64MiB");
         format!(
             "[server]\nlisten = \"{listen}\"\nthreads = {threads}\ndrain_timeout = \"{drain}\"\n{server}\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
              [[upstream]]\nname = \"origin\"\nservers = {servers:?}\n{origin}\n{routes}"
         )
     }
@@ -149,6 +155,12 @@ impl Proxy {
 
     pub(crate) fn admin(&self) -> Client {
         self.admin
+    }
+
+    /// The listener for probes, which was configured.
+    pub(crate) fn probes(&self) -> Client {
+        let larder = self.larder.as_ref().expect("running");
+        Client::to(larder.probe_addr().expect("a listener for probes"))
     }
 
     /// Ends it as SIGTERM does.

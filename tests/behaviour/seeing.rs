@@ -49,6 +49,44 @@ fn every_answer_explains_itself() {
     }
 }
 
+/// docs/caching.md explains the field by examples; each of them is an answer as it was given.
+#[test]
+fn the_examples_of_the_documentation_are_real() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    origin.on("/hit").respond(ok("x").cache("max-age=60"));
+    origin.on("/stale").respond(ok("x").cache("max-age=60, stale-while-revalidate=30"));
+    let tagged = ok("x").cache("max-age=60").field("ETag", "\"1\"");
+    origin.on("/checked").respond(tagged).then(unchanged().cache("max-age=60").field("ETag", "\"1\""));
+    origin.on("/shared").respond(ok("x").cache("max-age=60").held_by(&gate));
+    origin.on("/passed").respond(ok("x").cache("no-store"));
+    let proxy = Proxy::before(&origin);
+    let said = |answered: Answered| answered.field("Cache-Status").unwrap();
+    let mut real = vec![said(proxy.get("/hit")), said(proxy.get("/passed"))];
+    proxy.get("/stale");
+    proxy.get("/checked");
+    proxy.advance(3);
+    real.push(said(proxy.get("/hit")));
+    proxy.advance(60);
+    real.push(said(proxy.get("/stale")));
+    real.push(said(proxy.get("/checked")));
+    let first = proxy.asks("/shared").begin();
+    origin.wait_for(6);
+    let second = proxy.asks("/shared").begin();
+    proxy.wait_for_metric("larder_collapsed_waiters_total", 1.0);
+    gate.open();
+    first.finish();
+    real.push(said(second.finish()));
+
+    let page = include_str!("../../docs/caching.md");
+    let examples: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("cache-status: "))
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(examples.iter().copied().collect::<BTreeSet<_>>(), real.iter().map(String::as_str).collect());
+}
+
 #[test]
 fn requests_are_counted_by_outcome() {
     let origin = Origin::start();
@@ -76,6 +114,51 @@ fn requests_are_counted_by_outcome() {
     assert_eq!(proxy.metric("larder_not_stored_total{reason=\"no-store\"}"), 1.0);
     proxy.wait_for_metric("larder_store_entries", 1.0);
     assert!(proxy.metric("larder_store_bytes") > 5.0);
+}
+
+/// Whoever is turned away at the door is seen, too: by what the server finds in the head, and where there is no head to
+/// be found.
+#[test]
+fn refused_requests_are_counted_and_logged() {
+    let origin = Origin::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("access.log");
+    let log = format!("access = \"json\"\naccess_file = \"{}\"", file.display());
+    let server = "max_target = \"64B\"\nmax_fields = 8";
+    let proxy = Proxy::with(&origin).server(server).log(&log).start();
+    let count = |class: &str| {
+        proxy.metric(&format!("larder_requests_total{{route=\"\",outcome=\"local\",status=\"{class}\"}}"))
+    };
+    let long = "/".repeat(65);
+    let refused = [
+        ("GET", "/a", "GET /a HTTP/1.1\r\n\r\n".to_owned(), 400, "host-missing"),
+        ("HEAD", "/b", "HEAD /b HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400, "host-invalid"),
+        ("GET", &long, format!("GET {long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414, "target-too-long"),
+        ("CONNECT", "a:1", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 501, "connect-method"),
+        ("-", "-", "GET /c HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400, "head-malformed"),
+        ("-", "-", format!("GET /d HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(9)), 431, "head-too-large"),
+    ];
+    for (_, _, request, status, _) in &refused {
+        let mut connection = proxy.client().connect();
+        connection.say(request);
+        let method = if request.starts_with("HEAD") { "HEAD" } else { "GET" };
+        assert_eq!(connection.expect(method).finish().status, *status, "{request}");
+    }
+    let lines = || -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    };
+    assert!(wait_until(|| lines().len() >= refused.len()), "{:?}", lines());
+    let lines = lines();
+    for (method, target, _, status, reason) in &refused {
+        let line = lines.iter().find(|line| line["detail"] == *reason);
+        let line = line.unwrap_or_else(|| panic!("no {reason} in {lines:?}"));
+        assert_eq!((&line["method"], &line["target"]), (&(*method).into(), &(*target).into()), "{line}");
+        assert_eq!((&line["status"], &line["outcome"]), (&(*status).into(), &"local".into()), "{line}");
+        assert_eq!((&line["aborted"], &line["client"]), (&false.into(), &"127.0.0.1".into()), "{line}");
+    }
+    assert_eq!((count("4xx"), count("5xx")), (5.0, 1.0));
+    assert_eq!(proxy.metric("larder_aborted_requests_total"), 0.0);
 }
 
 #[test]
@@ -200,6 +283,48 @@ fn health_and_readiness_are_told() {
     assert_eq!(proxy.admin().asks("/elsewhere").host("localhost").send().status, 404);
     let posted = proxy.admin().ask("POST", "/metrics").host("localhost").content("x").send();
     assert_eq!(posted.status, 405);
+}
+
+#[test]
+fn probes_have_a_listener_of_their_own_where_it_is_wanted() {
+    let origin = Origin::start();
+    let setup = Proxy::with(&origin).admin("probe_listen = \"127.0.0.1:0\"\nhosts = [\"larder.internal\"]");
+    let proxy = setup.start();
+    for target in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(proxy.probes().asks(target).host("10.0.0.7:8082").send().status, 200, "{target}");
+    }
+    assert_eq!(proxy.probes().asks("/").host("10.0.0.7:8082").send().status, 404);
+    assert_eq!(proxy.admin().asks("/metrics").host("10.0.0.7").send().status, 403);
+    assert_eq!(proxy.admin().asks("/metrics").host("larder.internal").send().status, 200);
+}
+
+/// docs/operations.md lists the metrics; what it lists is there, and what is there it lists.
+#[test]
+fn every_metric_is_documented() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("hello").cache("max-age=60"));
+    let proxy = Proxy::with(&origin).route("name = \"all\"").start();
+    proxy.get("/a");
+    proxy.get("/a");
+    let text = proxy.admin().asks("/metrics").host("localhost").send().text();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let families: BTreeSet<&str> = samples
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .map(|name| name.strip_suffix("_bucket").unwrap_or(name))
+        .map(|name| name.strip_suffix("_sum").or(name.strip_suffix("_count")).unwrap_or(name))
+        .collect();
+    let page = include_str!("../../docs/operations.md");
+    let documented: BTreeSet<&str> =
+        page.split('`').filter(|code| code.starts_with("larder_") && !code.contains(' ')).collect();
+    assert_eq!(families, documented);
+    for (histogram, label) in [
+        ("larder_first_byte_seconds_count", "outcome=\"hit\""),
+        ("larder_first_byte_seconds_count", "outcome=\"miss\""),
+        ("larder_origin_first_byte_seconds_count", "upstream=\"origin\""),
+    ] {
+        assert!(proxy.metric(&format!("{histogram}{{{label}}}")) >= 1.0, "{histogram} {label}");
+    }
+    assert!(proxy.metric("larder_origin_fetches_total{upstream=\"origin\",result=\"2xx\"}") >= 1.0);
 }
 
 /// A page in a browser on this machine can reach the admin listener by a name of its own.

@@ -23,11 +23,18 @@ fn open_requests_end_in_order() {
     let gate = Gate::closed();
     origin.on("/a").respond(pieces("one,", [(&gate, "two")]).cache("no-store"));
     let proxy = Proxy::with(&origin).drain("5s").start();
-    let addr = proxy.client().addr();
+    let (addr, admin) = (proxy.client().addr(), proxy.admin());
     let mut open = proxy.asks("/a").begin();
     open.wait_for_content("one,");
     let ending = thread::spawn(move || proxy.stop());
     assert!(wait_until(|| TcpStream::connect(addr).is_err()), "it goes on accepting");
+    let ready = admin.asks("/readyz").host("localhost").send();
+    assert_eq!(
+        (ready.status, ready.text().trim()),
+        (503, "not ready: draining"),
+        "whoever routes to us is told"
+    );
+    assert_eq!(admin.asks("/healthz").host("localhost").send().status, 200);
     gate.open();
     assert_eq!(open.finish().text(), "one,two");
     ending.join().unwrap();

@@ -9,14 +9,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use larder::config;
 use larder::server::{
-    BoxError, ConnectionEvent, ConnectionLimit, Drained, Handler, Listeners, Peer, Shutdown, ShutdownTrigger,
-    serve,
+    BoxError, ConnectionEvent, ConnectionLimit, Drained, Handler, Listeners, Peer, Rejection, Shutdown,
+    ShutdownTrigger, serve,
 };
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -24,7 +25,13 @@ type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Answers = dyn Fn(Request<Incoming>, Arc<Peer>) -> Answering + Send + Sync;
 
 #[derive(Clone)]
-struct Scripted(Arc<Answers>);
+struct Scripted {
+    answers: Arc<Answers>,
+    unread: Sender<Refused>,
+}
+
+/// Status and named reason.
+pub(crate) type Refused = (u16, &'static str);
 
 impl Handler for Scripted {
     type Body = Body;
@@ -33,8 +40,18 @@ impl Handler for Scripted {
         &self,
         request: Request<Incoming>,
         peer: Arc<Peer>,
-    ) -> impl Future<Output = Response<Body>> + Send {
-        (self.0)(request, peer)
+    ) -> impl Future<Output = Response<Body>> + Send + use<> {
+        (self.answers)(request, peer)
+    }
+
+    fn refuse(&self, _: &Parts, rejection: &Rejection, _: &Peer) -> Response<Body> {
+        let mut response = ok(rejection.reason);
+        *response.status_mut() = rejection.status;
+        response
+    }
+
+    fn unread(&self, rejection: &Rejection, _: &Peer) {
+        let _ = self.unread.send((rejection.status.as_u16(), rejection.reason));
     }
 }
 
@@ -42,6 +59,7 @@ impl Handler for Scripted {
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     events: Receiver<ConnectionEvent>,
+    unread: Receiver<Refused>,
     trigger: Option<ShutdownTrigger>,
     thread: Option<JoinHandle<Drained>>,
 }
@@ -60,14 +78,17 @@ impl Server {
         F: Fn(Request<Incoming>, Arc<Peer>) -> A + Send + Sync + 'static,
         A: Future<Output = Response<Body>> + Send + 'static,
     {
-        let handler =
-            Scripted(Arc::new(move |request, peer| -> Answering { Box::pin(handler(request, peer)) }));
+        let (teller, unread) = channel();
+        let handler = Scripted {
+            answers: Arc::new(move |request, peer| -> Answering { Box::pin(handler(request, peer)) }),
+            unread: teller,
+        };
         let listeners = Listeners::bind(&config.listen, 1).unwrap();
         let addr = listeners.local_addrs()[0];
         let (trigger, shutdown) = Shutdown::channel();
         let (sender, events) = channel();
         let thread = std::thread::spawn(move || run(listeners, config, sender, handler, shutdown));
-        Self { addr, events, trigger: Some(trigger), thread: Some(thread) }
+        Self { addr, events, unread, trigger: Some(trigger), thread: Some(thread) }
     }
 
     /// Waits for this event, skipping others.
@@ -78,6 +99,11 @@ impl Server {
                 return;
             }
         }
+    }
+
+    /// Waits until the handler hears of a request head that could not be read.
+    pub(crate) fn next_unread(&self) -> Refused {
+        self.unread.recv_timeout(Duration::from_secs(10)).expect("the handler hears of nothing")
     }
 
     pub(crate) fn events_so_far(&self) -> Vec<ConnectionEvent> {

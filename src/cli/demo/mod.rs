@@ -14,33 +14,42 @@ pub use origin::serve_origin;
 
 use super::refuse;
 use crate::app::{self, Larder};
-use crate::config::{Config, Overrides, parse_origin};
+use crate::config::{Config, Overrides, parse_listen, parse_origin};
 
-/// `larder demo` takes nothing: what it prints can be typed as it stands.
+/// `larder demo` needs nothing: what it prints can be typed as it stands. The addresses are for whoever has something
+/// else there.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where to accept clients [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    listen: Option<SocketAddr>,
+    /// Where the admin listener is; loopback only [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    admin: Option<SocketAddr>,
+}
 
 /// Runs the example API, a Larder in front of it and the admin listener until a signal ends them.
-pub fn run(_args: &Args) -> ExitCode {
-    match demo() {
+pub fn run(args: &Args) -> ExitCode {
+    match demo(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => refuse(format_args!("{fault}")),
     }
 }
 
-fn demo() -> Result<(), Box<dyn std::error::Error>> {
+fn demo(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let origin = listener.local_addr()?;
     // It ends with the process.
     thread::Builder::new().name("demo-origin".into()).spawn(move || origin_thread(listener))?;
     let origins = [parse_origin(&format!("http://{origin}"))?];
-    let config = Config::for_origins(&origins, &Overrides::default())?;
+    let overrides =
+        Overrides { listen: args.listen.into_iter().collect(), admin: args.admin, ..Overrides::default() };
+    let config = Config::for_origins(&origins, &overrides)?;
     let larder = Larder::start(config)?;
     if let (Some(addr), Some(admin)) = (larder.addrs().first(), larder.admin_addr()) {
         print!("{}", banner(*addr, admin, origin));
     }
-    app::wait_for_signal()?;
-    larder.stop();
+    app::run_until_signal(larder)?;
     Ok(())
 }
 
@@ -73,8 +82,8 @@ Five lines worth typing:
  3  curl -X PUT -d '{{"price_cents":990}}' http://{larder}/products/42; curl -i http://{larder}/products/42
     A change on its way through removes what was stored: the answer after it has the new price and a new ETag.
 
- 4  curl http://{larder}/flaky; curl -X POST 'http://{larder}/flaky?fail=1'; sleep 6; curl -i http://{larder}/flaky
-    The API now fails, and what is stored has gone stale (max-age=5). But stale-if-error allows it: still 200,
+ 4  curl http://{larder}/flaky; curl -X POST 'http://{larder}/flaky?fail=1'; sleep 3; curl -i http://{larder}/flaky
+    The API now fails, and what is stored has gone stale (max-age=2). But stale-if-error allows it: still 200,
     and Cache-Status tells (fwd=stale, fwd-status=503, ttl below zero). 'fail=0' mends the API.
 
  5  curl -s http://{admin}/metrics | grep -E '^larder_(requests|origin_fetches|not_stored)_total.* [1-9]'

@@ -142,7 +142,7 @@ impl Api {
                 "failing, as told; mend it by POST /flaky?fail=0",
             );
         }
-        json(StatusCode::OK, "max-age=5, stale-if-error=300", &json!({ "mood": "fine" }))
+        json(StatusCode::OK, "max-age=2, stale-if-error=300", &json!({ "mood": "fine" }))
     }
 
     fn switch(&self, method: &Method, query: Option<&str>) -> Response<Body> {
@@ -170,7 +170,7 @@ fn index() -> Response<Body> {
             "/me": "private: not for a shared cache",
             "/live": "no-store",
             "/stream": "ten lines, one each 300 ms, fresh for 30 s",
-            "/flaky": "fresh for 5 s, stale-if-error; POST /flaky?fail=1 makes it fail, ?fail=0 mends it",
+            "/flaky": "fresh for 2 s, stale-if-error; POST /flaky?fail=1 makes it fail, ?fail=0 mends it",
         }),
     )
 }
@@ -337,7 +337,7 @@ mod tests {
             ("/orders/4294967295", "404", "no-store", None),
             ("/me", "200", "private, max-age=60", None),
             ("/live", "200", "no-store", None),
-            ("/flaky", "200", "max-age=5, stale-if-error=300", None),
+            ("/flaky", "200", "max-age=2, stale-if-error=300", None),
             ("/nothing/here", "404", "no-store", None),
         ];
         for (number, (path, status, cache_control, tags)) in table.into_iter().enumerate() {
