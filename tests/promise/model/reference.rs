@@ -41,7 +41,6 @@ pub(crate) enum Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Fetch {
     pub(crate) received: Step,
-    pub(crate) method: String,
     /// The selecting field of the request.
     pub(crate) kind: String,
     pub(crate) authority: String,

@@ -140,16 +140,18 @@ impl<'a> Script<'a> {
                 self.note(format!("{seconds} seconds pass"));
                 self.world.advance(seconds);
             }
-            92..94 => {
-                self.note("the log forgets".into());
-                self.world.log().sweep();
+            92..96 => {
+                // What is purged now is forgotten by the second sweep from now.
+                let sweeps = 1 + self.random.below(2);
+                self.note(format!("the log forgets, {sweeps} times"));
+                (0..sweeps).for_each(|_| self.world.log().sweep());
             }
-            94..97 if !self.clients.is_empty() => {
+            96..98 if !self.clients.is_empty() => {
                 let gone = self.random.below(self.clients.len());
                 let client = self.clients.swap_remove(gone);
                 self.note(format!("client {} hangs up", client.name));
             }
-            97..100 if !self.pending.is_empty() => {
+            98..100 if !self.pending.is_empty() => {
                 let cut = self.random.below(self.pending.len());
                 let pending = self.pending.swap_remove(cut);
                 self.note(format!("the origin hangs up on fetch {}", pending.fetch));

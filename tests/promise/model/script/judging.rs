@@ -52,7 +52,6 @@ impl Script<'_> {
         ));
         self.model.fetches.push(Fetch {
             received: self.step,
-            method: request.method.clone(),
             kind: origin::kind_of(&request),
             authority,
             path: request.target.clone(),
@@ -93,7 +92,7 @@ impl Script<'_> {
         let answer = Answer { asked: *asked, time: self.world.seconds(), content, head: head_id, grant };
         let fault = self.model.fault(&answer);
         self.confused(client, &answer)?;
-        if let Some(purge) = fault.filter(|purge| !self.is_known(purge, &answer)) {
+        if let Some(purge) = fault {
             return Err(format!("client {}: {answer:?} is from before {purge:?}", client.name));
         }
         if first {
@@ -101,14 +100,6 @@ impl Script<'_> {
             self.learn(client, head_id);
         }
         Ok(())
-    }
-
-    /// Faults that are known.
-    fn is_known(&self, purge: &Purge, answer: &Answer) -> bool {
-        let methods =
-            answer.content.iter().chain([&answer.head]).map(|id| self.model.fetches[*id].method.as_str());
-        let methods: Vec<&str> = methods.collect();
-        (purge.soft && methods.contains(&"POST")) || methods.contains(&"HEAD")
     }
 
     /// Whether the answer holds content of another resource, or of a variant that the client did not ask for.
