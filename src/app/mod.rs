@@ -2,6 +2,7 @@
 
 mod handler;
 mod house;
+mod refreshing;
 mod serving;
 
 use std::io;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::request::Engine;
+use crate::request::{Engine, Refresher};
 use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
@@ -46,6 +47,7 @@ pub struct Larder {
     admin: Option<SocketAddr>,
     probe: Option<SocketAddr>,
     engine: Arc<Engine>,
+    refresher: Refresher,
     drain: ShutdownTrigger,
     serving: Vec<JoinHandle<()>>,
     /// `true`: nobody is served any more, so those who attend to the serving threads may end, too.
@@ -77,10 +79,21 @@ impl Larder {
         let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
         let (served, serving_ended) = watch::channel(false);
         let (drain, draining) = Shutdown::channel();
-        let (admin, probe, serving, attending) = (None, None, Vec::new(), Vec::new());
-        let mut larder = Larder { addrs, admin, probe, engine, drain, serving, served, attending };
+        let mut larder = Larder {
+            addrs,
+            admin: None,
+            probe: None,
+            engine,
+            refresher: Refresher::default(),
+            drain,
+            serving: Vec::new(),
+            served,
+            attending: Vec::new(),
+        };
         larder.start_admin(&config, &draining, &serving_ended)?;
-        larder.attending.push(house::start(larder.engine.clone(), serving_ended)?);
+        larder.attending.push(house::start(larder.engine.clone(), serving_ended.clone())?);
+        let refresher = larder.refresher.clone();
+        larder.attending.push(refreshing::start(&larder.engine, refresher, &origins, serving_ended)?);
         larder.serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         Ok(larder)
     }
@@ -108,6 +121,16 @@ impl Larder {
     /// What was purged. For programs that have Larder in them: they purge without a door.
     pub fn log(&self) -> &Arc<validity::Log> {
         self.engine.log()
+    }
+
+    /// What is stored.
+    pub fn store(&self) -> &Arc<Store> {
+        self.engine.store()
+    }
+
+    /// Takes orders to refresh what soft purges have hit.
+    pub fn refresher(&self) -> &Refresher {
+        &self.refresher
     }
 
     /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads. Until then the admin

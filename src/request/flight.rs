@@ -85,12 +85,40 @@ pub(crate) async fn fetch(
 
 /// Revalidates a stale response that is being served meanwhile, unless somebody already does.
 pub(crate) fn refresh_in_background(worker: &Worker, request: &Routed, found: &Found) {
-    let engine = worker.engine();
-    let id = flight_id(engine, request, false);
-    if let Seat::Lead(obligation) = engine.flights.join(id, &Asking { engine, request }) {
-        let errand = Errand::Whole(Forward::Stale);
-        Job::new(worker, request, found, &errand, obligation, false).launch();
+    if let Seat::Lead(obligation) = join_revalidation(worker.engine(), request) {
+        revalidation(worker, request, found, obligation).launch();
     }
+}
+
+/// How a revalidation went that no client waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// The origin was asked for it.
+    Fetched,
+    /// Somebody else was about it, and has the answer's head by now.
+    Joined,
+}
+
+/// Revalidates a stored response that no client waits for, or waits for whoever already does.
+pub(crate) async fn revalidate(worker: &Worker, request: &Routed, found: &Found) -> Background {
+    match join_revalidation(worker.engine(), request) {
+        Seat::Lead(obligation) => {
+            revalidation(worker, request, found, obligation).fly().await;
+            Background::Fetched
+        }
+        Seat::Follow(mut waiter) => {
+            waiter.verdict().await;
+            Background::Joined
+        }
+    }
+}
+
+fn join_revalidation(engine: &Engine, request: &Routed) -> Seat {
+    engine.flights.join(flight_id(engine, request, false), &Asking { engine, request })
+}
+
+fn revalidation(worker: &Worker, request: &Routed, found: &Found, obligation: Obligation) -> Job {
+    Job::new(worker, request, found, &Errand::Whole(Forward::Stale), obligation, false)
 }
 
 /// The request has conditions or ranges of its own, which an origin that is asked for this client alone may answer.

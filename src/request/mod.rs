@@ -27,6 +27,7 @@ mod multipart;
 mod pass;
 mod plan;
 mod receive;
+mod refresh;
 mod refused;
 mod respond;
 mod revalidate;
@@ -36,6 +37,7 @@ mod worker;
 pub use body::Body;
 pub use error::{Refusal, reasons};
 pub use receive::{Client, Head};
+pub use refresh::Refresher;
 pub use worker::{Engine, Worker};
 
 use std::future::{Ready, ready};

@@ -1,6 +1,6 @@
 //! The first two stages: what was received, and what it asks for.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
 use http::uri::PathAndQuery;
@@ -44,6 +44,18 @@ pub struct Client {
     pub scheme: &'static str,
     /// Takes early hints towards this client; `None` where the client cannot understand them.
     pub on_hints: Option<OnHints>,
+}
+
+impl Client {
+    /// Larder itself, when it asks for nobody in particular.
+    pub(crate) fn ourselves(scheme: &'static str) -> Self {
+        Self { addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), scheme, on_hints: None }
+    }
+
+    /// The peer's address, if there is a peer: no socket's is the unspecified one.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        Some(self.addr.ip()).filter(|ip| !ip.is_unspecified())
+    }
 }
 
 /// What a client may claim about itself, and fields by which frameworks let it rewrite its request; beside all that begin

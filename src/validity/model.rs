@@ -28,7 +28,7 @@ const SEED: u64 = 9111;
 pub(super) fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     let config = || {
         let mut config = shuttle::Config::new();
-        config.stack_size = 1 << 18;
+        config.stack_size = 1 << 16;
         config
     };
     shuttle::Runner::new(RandomScheduler::new_from_seed(SEED, ORDERS), config()).run(scenario.clone());
