@@ -1,7 +1,9 @@
 //! Fetching in company: who goes, what the origin's answer means, and what those who waited make of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -74,7 +76,7 @@ pub(crate) async fn fetch(
             let (hand_over, handed) = oneshot::channel();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hand_over = Some(hand_over);
-            job.hints = request.received.client.on_hints.clone();
+            job.hints = request.received.client.on_hints();
             job.launch();
             let verdict = waiter.verdict().await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
@@ -465,8 +467,14 @@ impl Job {
         match assemble::share(engine, &self.asked, receipt, response) {
             Ok((share, filler)) => {
                 engine.lessons.storable(self.asked.key, share.variant.fields());
+                // What came together with the head is there before anybody hears of it, so that who waited is woken once
+                // and gets both in one write.
+                let mut filling = pin!(filler.run(engine));
+                let filled = filling.as_mut().now_or_never().is_some();
                 self.obligation.settle(Verdict::Shared(share));
-                filler.run(engine).await;
+                if !filled {
+                    filling.await;
+                }
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);

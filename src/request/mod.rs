@@ -36,7 +36,7 @@ mod worker;
 
 pub use body::Body;
 pub use error::{Refusal, reasons};
-pub use receive::{Client, Head};
+pub use receive::{Client, Head, Hinted};
 pub use refresh::Refresher;
 pub use worker::{Engine, Worker};
 
@@ -47,6 +47,7 @@ use futures_util::future::Either;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
+use crate::clock::Moment;
 use crate::request::answer::Answer;
 use crate::request::coalesce::Company;
 use crate::request::flight::Attempt;
@@ -74,7 +75,7 @@ impl Worker {
             Ok(request) => request,
             Err(refused) => return Either::Left(ready(respond::refuse(engine, *refused))),
         };
-        let (found, plan) = look(&engine, &request);
+        let (found, plan) = look(&engine, &request, request.received.at);
         match plan {
             Plan::Deliver(delivery) => {
                 Either::Left(ready(respond::respond(engine, request, Answer::Stored(delivery))))
@@ -118,19 +119,19 @@ impl Worker {
             if attempt >= SHARED_ATTEMPTS {
                 company = Company::Alone;
             }
-            (found, plan) = look(self.engine(), request);
+            (found, plan) = look(self.engine(), request, self.engine().clock.moment());
         }
         let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
         Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) }
     }
 }
 
-/// What is stored for a request, and what to do about it.
-fn look(engine: &Engine, request: &Routed) -> (Found, Plan) {
+/// What is stored for a request, and what to do about it at `now`.
+fn look(engine: &Engine, request: &Routed, now: Moment) -> (Found, Plan) {
     if let Some(reason) = request.passes() {
         return (Found::default(), Plan::Pass(reason));
     }
     let found = lookup::lookup(engine, request);
-    let plan = plan::plan(&found, request, engine.clock.moment());
+    let plan = plan::plan(&found, request, now);
     (found, plan)
 }

@@ -26,7 +26,7 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
     let body = take_content(request);
     let method = request.received.method.clone();
     let outgoing = forward::request(&request.received.target, method, fields, body);
-    let hints = request.received.client.on_hints.clone();
+    let hints = request.received.client.on_hints();
     let decision = Decision { detail: Some(reason), ..Decision::forwarded(forward_for(reason)) };
     let mut response = match worker.send(request.upstream, outgoing, hints).await {
         Ok(response) => response,

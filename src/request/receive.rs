@@ -1,6 +1,7 @@
 //! The first two stages: what was received, and what it asks for.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
 use http::uri::PathAndQuery;
@@ -42,14 +43,27 @@ pub struct Client {
     pub addr: SocketAddr,
     /// `http` or `https`, of the listener.
     pub scheme: &'static str,
-    /// Takes early hints towards this client; `None` where the client cannot understand them.
-    pub on_hints: Option<OnHints>,
+    /// The way for early hints; `None` where the client cannot understand them.
+    pub hinted: Option<Arc<dyn Hinted>>,
+}
+
+impl Client {
+    /// Takes early hints that come for the request now being handled.
+    pub(crate) fn on_hints(&self) -> Option<OnHints> {
+        self.hinted.as_ref().map(|client| client.on_hints())
+    }
+}
+
+/// One who may be told early hints.
+pub trait Hinted: Send + Sync {
+    /// Takes those for the request now being handled. Asked for only when a request goes to an origin.
+    fn on_hints(&self) -> OnHints;
 }
 
 impl Client {
     /// Larder itself, when it asks for nobody in particular.
     pub(crate) fn ourselves(scheme: &'static str) -> Self {
-        Self { addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), scheme, on_hints: None }
+        Self { addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), scheme, hinted: None }
     }
 
     /// The peer's address, if there is a peer: no socket's is the unspecified one.
@@ -60,7 +74,7 @@ impl Client {
 
 /// What a client may claim about itself, and fields by which frameworks let it rewrite its request; beside all that begin
 /// with [`FORWARDED_PREFIX`]. They are not part of the cache key, so they are dropped unless the peer is a trusted proxy.
-const CLAIMS: [HeaderName; 6] = [
+static CLAIMS: [HeaderName; 6] = [
     FORWARDED,
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
