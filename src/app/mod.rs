@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::units::Wrong;
+use crate::purge::Purger;
 use crate::request::{Engine, Refresher};
 use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
@@ -36,6 +38,9 @@ pub enum StartError {
     /// An upstream's certificates cannot be used.
     #[error(transparent)]
     Upstream(#[from] upstream::SetupError),
+    /// The tokens cannot be read.
+    #[error("[purge] token_file: {0}")]
+    Tokens(#[source] Wrong),
     /// The process log's filter is not one.
     #[error(transparent)]
     ProcessLog(#[from] telemetry::ProcessLogError),
@@ -153,7 +158,8 @@ impl Larder {
         draining: &Shutdown,
         serving_ended: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, draining, serving_ended)? {
+        let started = serving::start_admin(&self.engine, &self.refresher, config, draining, serving_ended)?;
+        if let Some((thread, addrs)) = started {
             self.admin = addrs.admin;
             self.probe = addrs.probe;
             self.attending.push(thread);
@@ -242,7 +248,9 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
         StoreFigures { bytes, entries, limit, evicted: evictions }
     }));
     let log = validity::Log::new();
-    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store))
+    let purger = Purger::new(&config.purge, log.clone(), store.clone(), clock.clone());
+    let purger = purger.map_err(StartError::Tokens)?;
+    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store, purger))
 }
 
 /// Every named reason for which a response is not stored, over all rooms.

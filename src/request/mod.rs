@@ -11,6 +11,8 @@
 //! | act | `coalesce`, `flight`, `pass` | [`Answer`] |
 //! | respond | `respond` | the response: preconditions, ranges, `Age`, `Via`, `Cache-Status` |
 //!
+//! `PURGE` is answered before any of that, in `purge`.
+//!
 //! A request that waited for a fetch whose answer died meanwhile (it was purged) goes back to lookup; sent back
 //! twice, it fetches alone, so that a storm of purges cannot keep it for ever.
 
@@ -26,6 +28,7 @@ mod lookup;
 mod multipart;
 mod pass;
 mod plan;
+mod purge;
 mod receive;
 mod refresh;
 mod refused;
@@ -69,6 +72,10 @@ impl Worker {
     /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
     pub fn handle(&self, head: Head, content: Incoming, client: Client) -> Answering {
         let engine = self.shared_engine();
+        if purge::is_purge(&head) {
+            let answered = purge::answer(&engine, &head, &client);
+            return Either::Left(ready(respond::refuse(engine, answered)));
+        }
         let routed =
             Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
         let mut request = match routed {

@@ -117,10 +117,7 @@ impl Received {
     ) -> Result<Self, Box<Refused>> {
         let arrived = engine.log.published();
         let at = engine.clock.moment();
-        let line = engine.telemetry.wants_access_log().then(|| {
-            let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
-            Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
-        });
+        let line = line(engine, &head, &client);
         let Head { method, authority, target, version, mut fields } = head;
         let trusted = engine.trusts(client.addr.ip());
         let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
@@ -159,6 +156,14 @@ impl Received {
     pub(crate) fn effective(&self) -> Target<'_> {
         Target { scheme: self.scheme, authority: &self.authority, path: self.path_and_query() }
     }
+}
+
+/// What the access log wants to know of a request, if there is one.
+pub(crate) fn line(engine: &Engine, head: &Head, client: &Client) -> Option<Box<Line>> {
+    engine.telemetry.wants_access_log().then(|| {
+        let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
+        Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
+    })
 }
 
 /// A request that ends here, with what its record needs.
