@@ -3,8 +3,7 @@
 
 mod judging;
 
-use larder::validity::{Fact, Group, Kind, Subject};
-
+use super::doors::{self, Door};
 use super::origin::{self, GROUP, MOST_FETCHES, Message, Reply, Resource, Style};
 use super::reference::{FetchId, Labels, Model, Purge, Step, Target};
 use super::tally::Tally;
@@ -261,11 +260,14 @@ impl<'a> Script<'a> {
         let count = if self.random.percent(20) { 2 } else { 1 };
         let targets: Vec<Target> = (0..count).map(|_| self.target()).collect();
         let soft = self.random.percent(35);
-        self.note(format!("purge {} {targets:?}", if soft { "soft" } else { "hard" }));
-        let kind = if soft { Kind::Soft } else { Kind::Hard };
-        let facts: Vec<Fact<'_>> =
-            targets.iter().map(|target| Fact { subject: subject(target), kind }).collect();
-        self.world.log().publish(&facts, self.world.moment());
+        let door = match self.random.below(10) {
+            0..4 => Door::Log,
+            4..7 => Door::Post { refresh: self.random.percent(40) },
+            _ => Door::Method,
+        };
+        let door = door.for_targets(&targets);
+        self.note(format!("purge {} {targets:?} by {door:?}", if soft { "soft" } else { "hard" }));
+        doors::purge(self.world, door, &targets, soft);
         self.tally.purged(soft, &targets);
         let flying = |pending: &Pending| {
             let fetch = &self.model.fetches[pending.fetch];
@@ -324,16 +326,5 @@ impl<'a> Script<'a> {
         }
         let waiting: Vec<usize> = self.clients.iter().map(|client| client.name).collect();
         Err(format!("clients {waiting:?} get no answer although the origin holds nothing back"))
-    }
-}
-
-fn subject(target: &Target) -> Subject<'_> {
-    match target {
-        Target::Everything => Subject::Everything,
-        Target::Host(host) => Subject::Host(host),
-        Target::Url(url) => Subject::Url(url),
-        Target::Prefix(prefix) => Subject::Prefix(prefix),
-        Target::Tag(tag) => Subject::Tag(tag),
-        Target::Group { origin, name } => Subject::Group(Group { origin, name }),
     }
 }

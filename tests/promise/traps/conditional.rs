@@ -1,8 +1,6 @@
 //! A purge between a question to the origin and its answer: 304s and stale grants.
 
-use larder::validity::Subject;
-
-use super::{TAG, begin, tagged, texts};
+use super::{TAG, URL, begin, tagged, texts};
 use crate::proxy::{Proxy, assert_forwarded, assert_hit, ours};
 use crate::purging::{purge, soften};
 use crate::support::*;
@@ -41,7 +39,7 @@ fn whoever_asks_after_a_purge_does_not_wait_for_a_304_from_before() {
     let origin = Origin::start();
     let answer = Gate::closed();
     let (proxy, early) = validating(&origin, &answer);
-    purge(&proxy, Subject::Url("example.com/a"));
+    purge(&proxy, URL);
     assert_eq!(proxy.get("/a").text(), "second", "the 304 is still held back");
     answer.open();
     let early = early.finish().text();
@@ -158,7 +156,7 @@ fn a_head_from_before_a_purge_says_nothing_of_what_came_after_it() {
     let proxy = Proxy::before(&origin);
     let asking = begin(&proxy, 1, &proxy.ask("HEAD", "/a"));
     origin.wait_for(1);
-    purge(&proxy, Subject::Url("example.com/a"));
+    purge(&proxy, URL);
     proxy.get("/a");
     answer.open();
     for head in asking {
@@ -180,7 +178,7 @@ fn an_answer_to_a_write_does_not_hide_a_soft_purge() {
         let proxy = Proxy::before(&origin);
         let asking = begin(&proxy, 1, &proxy.ask("POST", "/a").content("x"));
         if softened {
-            soften(&proxy, Subject::Url("example.com/a"));
+            soften(&proxy, URL);
         }
         answer.open();
         assert_eq!(texts(asking), ["shown"]);
@@ -191,9 +189,8 @@ fn an_answer_to_a_write_does_not_hide_a_soft_purge() {
 
 #[test]
 fn who_asks_after_a_soft_purge_does_not_get_what_was_asked_for_before() {
-    let url = Subject::Url("example.com/a");
     // Known before there is an answer, when it comes, and when it has begun.
-    for (subject, begun) in [(url, false), (TAG, false), (url, true), (TAG, true)] {
+    for (subject, begun) in [(URL, false), (TAG, false), (URL, true), (TAG, true)] {
         let origin = Origin::start();
         let gate = Gate::closed();
         let held = if begun {

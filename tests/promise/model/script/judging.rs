@@ -33,6 +33,11 @@ impl Script<'_> {
     fn register(&mut self, request: Received) -> Result<(), String> {
         let authority = request.fields.one("Host").unwrap_or_default();
         let is_it = |resource: &Resource| resource.authority == authority && resource.path == request.target;
+        if !authority.starts_with(&self.host) {
+            // A refresh that a purge of everything has caused, of what an earlier script has left in the store.
+            self.world.hang_up(request.connection);
+            return Ok(());
+        }
         let Some(resource) = self.resources.iter().position(is_it) else {
             return Err(format!("the origin was asked for {authority}{}", request.target));
         };
