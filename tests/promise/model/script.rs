@@ -3,18 +3,19 @@
 
 mod judging;
 
+use std::time::Instant;
+
 use super::doors::{self, Door};
 use super::origin::{self, GROUP, MOST_FETCHES, Message, Reply, Resource, Style};
 use super::reference::{FetchId, Labels, Model, Purge, Step, Target};
 use super::tally::Tally;
 use super::world::{Asking, Received, World};
 use crate::random::Random;
+use crate::support::PATIENCE;
 
 /// Steps before everything that is held back is let go.
 const STEPS: usize = 24;
 const MOST_CLIENTS: usize = 6;
-/// Rounds in which every request must have come to its end, once the origin answers everything at once.
-const MOST_ROUNDS: usize = 40;
 
 pub(crate) struct Script<'a> {
     world: &'a mut World,
@@ -314,14 +315,18 @@ impl<'a> Script<'a> {
     }
 
     /// The origin answers everything; whoever still waits must get something.
+    #[allow(clippy::disallowed_methods, reason = "a refresh has a thread of its own, and takes its time")]
     fn let_go(&mut self) -> Result<(), String> {
-        for _ in 0..MOST_ROUNDS {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
             if self.clients.is_empty() && self.pending.is_empty() {
                 return Ok(());
             }
             self.step += 1;
+            if self.pending.is_empty() {
+                self.world.settle_surely();
+            }
             self.answer_all();
-            self.world.settle_surely();
             self.observe()?;
         }
         let waiting: Vec<usize> = self.clients.iter().map(|client| client.name).collect();

@@ -124,9 +124,12 @@ impl World {
     /// As [`settle`](Self::settle), for what has to be sure. The one serving thread takes the events of a turn in no
     /// particular order but all of them, so a ping that is answered is the end of at least one turn.
     pub(crate) fn settle_surely(&mut self) {
-        (0..TURNS).for_each(|_| ping(&mut self.pinger));
-        if let Some(thread) = &self.rest {
-            thread.wait();
+        match &self.rest {
+            Some(thread) => {
+                ping(&mut self.pinger);
+                thread.wait();
+            }
+            None => (0..TURNS).for_each(|_| ping(&mut self.pinger)),
         }
     }
 
