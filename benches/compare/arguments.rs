@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) no_floors: bool,
 
-    /// A further build of Larder to compare, under a name of its own.
+    /// A further build of Larder to compare, under a name of its own; or a script that starts one in another way.
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_build)]
     pub(crate) also: Vec<(String, PathBuf)>,
 
@@ -73,7 +73,8 @@ pub(crate) struct Arguments {
 
 fn parse_build(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or("expected NAME=PATH")?;
-    Ok((name.to_owned(), PathBuf::from(path)))
+    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), path))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -49,7 +49,9 @@ pub(crate) fn print(results: &Results, rate: u32) {
     table(&lines);
     for row in &results.rows {
         if let Some(fault) = &row.fault {
-            println!("left out: {}: {fault}", row.name);
+            // An unexpected answer is told by its first lines.
+            let fault: Vec<&str> = fault.lines().take(2).collect();
+            println!("left out: {}: {}", row.name, fault.join(" "));
         }
     }
 }

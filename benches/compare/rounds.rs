@@ -210,7 +210,10 @@ fn check_source(
     let load = Load { addr, connections: 16, rate: None, template, pick: workload.pick, expected };
     load.times(numbers, requests)?;
     // The last count counted itself.
-    let share = (count(origin)? - before - 1) as f64 / requests as f64;
+    judge_source(workload, (count(origin)? - before - 1) as f64 / requests as f64)
+}
+
+fn judge_source(workload: &Workload, share: f64) -> io::Result<()> {
     if workload.to_origin == 0.0 && share > TOLERANCE {
         return Err(io::Error::other(format!("{:.1}% of its answers come from the origin", share * 100.0)));
     }
@@ -232,7 +235,8 @@ impl Event {
                 expected,
             };
             let row = &mut rows[contestant.row];
-            match sample(&load, contestant.pid, origin, arguments.seconds, numbers) {
+            let sample = sample(&load, contestant.pid, origin, arguments.seconds, numbers);
+            match sample.and_then(|sample| judge_source(workload, sample.to_origin).map(|()| sample)) {
                 Ok(sample) => row.samples.push(sample),
                 Err(error) => row.fault = Some(error.to_string()),
             }

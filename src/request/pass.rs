@@ -128,6 +128,10 @@ fn invalidate(
 
 fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response: &Response<ResponseBody>) {
     let Some(live) = lookup::lookup(engine, request).whole else { return };
+    // What was asked for earlier says nothing about it; between the two there may have been a purge.
+    if receipt.sent < live.entry.stamp.validated() {
+        return;
+    }
     let stored = live.entry.head.to_map();
     let fields: &HeaderMap = response.headers();
     match head_update(&stored, live.entry.body.len(), response.status(), fields) {
