@@ -22,6 +22,9 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// The same when it is crowded. Flights that take longer than this may go unstored.
 const EARLY_SWEEP: Duration = Duration::from_secs(5);
 
+/// How often it is seen whether the tokens have changed.
+const RELOAD: Duration = Duration::from_secs(1);
+
 /// Starts the thread.
 pub(super) fn start(
     engine: Arc<Engine>,
@@ -43,6 +46,7 @@ struct Chores<'a> {
     /// The machine's, whatever clock requests go by.
     clock: Clock,
     swept: Moment,
+    reloaded: Moment,
     /// The last purge whose dead are freed, or are being freed.
     reclaimed: Sequence,
     reclaiming: Option<Reclaiming<'a>>,
@@ -51,7 +55,8 @@ struct Chores<'a> {
 impl<'a> Chores<'a> {
     fn new(engine: &'a Engine) -> Self {
         let clock = Clock::system();
-        Self { engine, swept: clock.moment(), clock, reclaimed: Sequence::default(), reclaiming: None }
+        let now = clock.moment();
+        Self { engine, swept: now, reloaded: now, clock, reclaimed: Sequence::default(), reclaiming: None }
     }
 
     /// How long the thread may rest.
@@ -62,7 +67,9 @@ impl<'a> Chores<'a> {
     /// Does a bounded piece of what is to be done.
     fn go_on(&mut self) {
         self.reclaim();
-        self.sweep();
+        let now = self.clock.moment();
+        self.sweep(now);
+        self.reload(now);
     }
 
     fn reclaim(&mut self) {
@@ -79,8 +86,14 @@ impl<'a> Chores<'a> {
         }
     }
 
-    fn sweep(&mut self) {
-        let now = self.clock.moment();
+    fn reload(&mut self, now: Moment) {
+        if now.since(self.reloaded) >= RELOAD {
+            self.reloaded = now;
+            self.engine.purger().rights().reload();
+        }
+    }
+
+    fn sweep(&mut self, now: Moment) {
         let since = now.since(self.swept);
         if since >= SWEEP || (since >= EARLY_SWEEP && self.engine.log().is_crowded()) {
             self.swept = now;

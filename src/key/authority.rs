@@ -10,6 +10,9 @@ use std::net::Ipv6Addr;
 /// What is normal already, as nearly everything is, is returned as it is.
 pub fn normalize(authority: &[u8], default_port: u16) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(authority).ok()?;
+    if is_plain(text) {
+        return Some(Cow::Borrowed(text));
+    }
     let (host, port) = split(text)?;
     if host.is_empty() || !is_host(host) {
         return None;
@@ -24,6 +27,11 @@ pub fn normalize(authority: &[u8], default_port: u16) -> Option<Cow<'_, str>> {
         Some(port) if is_normal(text, host, port) => Cow::Borrowed(text),
         Some(port) => Cow::Owned(format!("{}:{port}", host.to_ascii_lowercase())),
     })
+}
+
+/// Whether it is one of the names that nearly all are, which have one form only.
+fn is_plain(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
 }
 
 /// Host and, if there is a colon after it, port. The colons of an IPv6 address stand in brackets.

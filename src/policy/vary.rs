@@ -155,15 +155,17 @@ fn normal_value<'a>(name: &HeaderName, request: &'a HeaderMap) -> Option<Cow<'a,
     Some(normal.map_or(value, Cow::Owned))
 }
 
-/// All lines as one (RFC 9110 §5.3; for cookies RFC 9113 §8.2.3).
+/// All lines as one (RFC 9110 §5.3; for cookies RFC 9113 §8.2.3). Empty ones add nothing.
 fn combined<'a>(name: &HeaderName, request: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
     let mut lines = syntax::lines(request, name).map(syntax::trim);
     let first = lines.next()?;
     let mut all = Cow::Borrowed(first);
     let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b"," };
-    for line in lines {
+    for line in lines.filter(|line| !line.is_empty()) {
         let all = all.to_mut();
-        all.extend_from_slice(separator);
+        if !all.is_empty() {
+            all.extend_from_slice(separator);
+        }
         all.extend_from_slice(line);
     }
     Some(all)

@@ -1,7 +1,9 @@
 //! Fetching in company: who goes, what the origin's answer means, and what those who waited make of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -74,7 +76,7 @@ pub(crate) async fn fetch(
             let (hand_over, handed) = oneshot::channel();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hand_over = Some(hand_over);
-            job.hints = request.received.client.on_hints.clone();
+            job.hints = request.received.client.on_hints();
             job.launch();
             let verdict = waiter.verdict().await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
@@ -85,12 +87,40 @@ pub(crate) async fn fetch(
 
 /// Revalidates a stale response that is being served meanwhile, unless somebody already does.
 pub(crate) fn refresh_in_background(worker: &Worker, request: &Routed, found: &Found) {
-    let engine = worker.engine();
-    let id = flight_id(engine, request, false);
-    if let Seat::Lead(obligation) = engine.flights.join(id, &Asking { engine, request }) {
-        let errand = Errand::Whole(Forward::Stale);
-        Job::new(worker, request, found, &errand, obligation, false).launch();
+    if let Seat::Lead(obligation) = join_revalidation(worker.engine(), request) {
+        revalidation(worker, request, found, obligation).launch();
     }
+}
+
+/// How a revalidation went that no client waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// The origin was asked for it.
+    Fetched,
+    /// Somebody else was about it, and has the answer's head by now.
+    Joined,
+}
+
+/// Revalidates a stored response that no client waits for, or waits for whoever already does.
+pub(crate) async fn revalidate(worker: &Worker, request: &Routed, found: &Found) -> Background {
+    match join_revalidation(worker.engine(), request) {
+        Seat::Lead(obligation) => {
+            revalidation(worker, request, found, obligation).fly_counted().await;
+            Background::Fetched
+        }
+        Seat::Follow(mut waiter) => {
+            waiter.verdict().await;
+            Background::Joined
+        }
+    }
+}
+
+fn join_revalidation(engine: &Engine, request: &Routed) -> Seat {
+    engine.flights.join(flight_id(engine, request, false), &Asking { engine, request })
+}
+
+fn revalidation(worker: &Worker, request: &Routed, found: &Found, obligation: Obligation) -> Job {
+    Job::new(worker, request, found, &Errand::Whole(Forward::Stale), obligation, false)
 }
 
 /// The request has conditions or ranges of its own, which an origin that is asked for this client alone may answer.
@@ -348,11 +378,13 @@ impl Job {
 
     /// Sends it off, apart from the client that caused it.
     fn launch(self) {
-        let panics = PanicCount(self.worker.engine().telemetry.clone());
-        tokio::spawn(async move {
-            let _panics = panics;
-            self.fly().await;
-        });
+        tokio::spawn(self.fly_counted());
+    }
+
+    /// Flies, on a task of its own: a panic ends the task, and is counted.
+    async fn fly_counted(self) {
+        let _panics = PanicCount(self.worker.engine().telemetry.clone());
+        self.fly().await;
     }
 
     async fn fly(mut self) {
@@ -437,8 +469,14 @@ impl Job {
         match assemble::share(engine, &self.asked, receipt, response) {
             Ok((share, filler)) => {
                 engine.lessons.storable(self.asked.key, share.variant.fields());
+                // What came together with the head is there before anybody hears of it, so that who waited is woken once
+                // and gets both in one write.
+                let mut filling = pin!(filler.run(engine));
+                let filled = filling.as_mut().now_or_never().is_some();
                 self.obligation.settle(Verdict::Shared(share));
-                filler.run(engine).await;
+                if !filled {
+                    filling.await;
+                }
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);

@@ -26,7 +26,7 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
     let body = take_content(request);
     let method = request.received.method.clone();
     let outgoing = forward::request(&request.received.target, method, fields, body);
-    let hints = request.received.client.on_hints.clone();
+    let hints = request.received.client.on_hints();
     let decision = Decision { detail: Some(reason), ..Decision::forwarded(forward_for(reason)) };
     let mut response = match worker.send(request.upstream, outgoing, hints).await {
         Ok(response) => response,
@@ -128,6 +128,10 @@ fn invalidate(
 
 fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response: &Response<ResponseBody>) {
     let Some(live) = lookup::lookup(engine, request).whole else { return };
+    // What was asked for earlier says nothing about it; between the two there may have been a purge.
+    if receipt.sent < live.entry.stamp.validated() {
+        return;
+    }
     let stored = live.entry.head.to_map();
     let fields: &HeaderMap = response.headers();
     match head_update(&stored, live.entry.body.len(), response.status(), fields) {

@@ -20,6 +20,7 @@ mod hints;
 mod io;
 mod limit;
 mod listen;
+mod timer;
 mod wire;
 
 use std::error::Error as StdError;

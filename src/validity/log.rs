@@ -111,8 +111,8 @@ impl Log {
         self.publish_after(facts, now, || ()).0
     }
 
-    /// As [`publish`](Self::publish); tells also whether a response was alive until then. No other publication comes
-    /// between the two. So the answer to an unsafe method, which shows the state after it, may be stored under the
+    /// As [`publish`](Self::publish); tells also whether nothing had hit a response until then, hard or soft. No other
+    /// publication comes between the two. So the answer to an unsafe method, which shows the state after it, may be stored under the
     /// number of the invalidation that it itself causes.
     pub fn publish_own(
         &self,
@@ -121,7 +121,9 @@ impl Log {
         marks: &Marks,
         stamp: &Stamp,
     ) -> (Sequence, bool) {
-        self.publish_after(facts, now, || self.check(marks, stamp).is_some())
+        self.publish_after(facts, now, || {
+            self.check(marks, stamp).is_some_and(|alive| alive.softened().is_none())
+        })
     }
 
     fn publish_after<T>(&self, facts: &[Fact<'_>], now: Moment, first: impl FnOnce() -> T) -> (Sequence, T) {

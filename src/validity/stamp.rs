@@ -12,6 +12,11 @@ impl Sequence {
     pub fn get(self) -> u64 {
         self.0
     }
+
+    /// The number before it.
+    pub fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// In [`Stamp::softened`]: no soft fact has hit.

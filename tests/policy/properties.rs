@@ -331,3 +331,17 @@ proptest! {
         prop_assert_eq!(fresh, once);
     }
 }
+
+#[test]
+fn an_empty_line_selects_nothing_else() {
+    let name = [header::COOKIE];
+    let mut request = HeaderMap::new();
+    request.append(header::COOKIE, "".parse().unwrap());
+    request.append(header::COOKIE, "a=1".parse().unwrap());
+    let variant = Variant::of(&name, &request);
+    request.append(header::COOKIE, "".parse().unwrap());
+    assert_eq!(Variant::of(&name, &request), variant);
+    variant.write_to(&mut request);
+    assert_eq!(request.get(header::COOKIE).unwrap(), "a=1");
+    assert_eq!(Variant::of(&name, &request), variant);
+}

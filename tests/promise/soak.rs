@@ -13,10 +13,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use larder::validity::Subject;
-
 use crate::proxy::{Proxy, ours};
-use crate::purging::purge;
+use crate::purging::{EVERYTHING, purge};
 use crate::random::Random;
 use crate::support::*;
 
@@ -85,15 +83,15 @@ impl Shared {
             let (reached, before) = (&self.targets[index..=index], self.made.load(Ordering::SeqCst));
             let reached = match random.below(10) {
                 0 => {
-                    purge(proxy, Subject::Everything);
+                    purge(proxy, EVERYTHING);
                     &self.targets[..]
                 }
                 1 => {
-                    purge(proxy, Subject::Tag("all"));
+                    purge(proxy, ("tags", "all"));
                     &self.targets[..]
                 }
                 2 | 3 => {
-                    purge(proxy, Subject::Prefix(&url));
+                    purge(proxy, ("prefixes", &url));
                     reached
                 }
                 4 | 5 => {
@@ -102,11 +100,11 @@ impl Shared {
                     reached
                 }
                 6 | 7 => {
-                    purge(proxy, Subject::Url(&url));
+                    purge(proxy, ("urls", &url));
                     reached
                 }
                 _ => {
-                    purge(proxy, Subject::Tag(target));
+                    purge(proxy, ("tags", target));
                     reached
                 }
             };

@@ -1,16 +1,17 @@
 //! Traps that other caches fell into.
 
 mod conditional;
+mod doors;
 mod flights;
 mod racing;
 mod reach;
 
-use larder::validity::Subject;
-
 use crate::proxy::Proxy;
+use crate::purging::Target;
 use crate::support::*;
 
-const TAG: Subject<'static> = Subject::Tag("t");
+const TAG: Target<'static> = ("tags", "t");
+const URL: Target<'static> = ("urls", "http://example.com/a");
 
 /// 200 with this content, fresh for a minute, with a validator of its own, and the tag [`TAG`].
 fn tagged(content: &str) -> Answer {

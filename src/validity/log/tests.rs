@@ -126,6 +126,9 @@ fn an_own_purge_tells_whether_another_came_before() {
     assert!(alive, "its own fact does not count");
     assert!(log.check(&marks, &Stamp::new(number)).is_some());
     assert!(!log.publish_own(&own, at(2), &marks, &stamp).1, "now it is dead");
+    let (marks, stamp) = stored(&log);
+    log.publish(&[soft(Subject::Tag("t"))], at(3));
+    assert!(!log.publish_own(&own, at(4), &marks, &stamp).1, "its number would hide the soft purge");
 }
 
 #[test]

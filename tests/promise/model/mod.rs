@@ -6,6 +6,7 @@
 //! The same seed plays the same way but for one thing: of several waiters that are woken at once, tokio picks any to go
 //! first. So a seed is played many times over before it counts as fixed.
 
+mod doors;
 mod origin;
 mod reference;
 mod rest;

@@ -1,7 +1,7 @@
 //! What the origin of the scripts says. Every byte of content is the number of the request that it answers, and so are
 //! `v` in `Cache-Control`, which every answer and every 304 renews, and `Content-Type`, which only content brings.
 
-use super::reference::{FetchId, Terms};
+use super::reference::{FetchId, Labels, Terms};
 use super::world::Received;
 use crate::random::Random;
 
@@ -10,6 +10,9 @@ pub(crate) const LENGTH: usize = 12;
 
 /// The byte that stands for a fetch.
 const FIRST: u8 = 0x20;
+
+/// The one group (RFC 9875) that there is, within each authority.
+pub(crate) const GROUP: &str = "group";
 
 /// More than these cannot be told apart.
 pub(crate) const MOST_FETCHES: usize = (u8::MAX - FIRST) as usize;
@@ -96,6 +99,8 @@ pub(crate) enum Reply {
     /// To an unsafe request; a target that it says was changed too.
     Written {
         location: Option<&'static str>,
+        /// It says that the members of [`GROUP`] were changed, too.
+        groups: bool,
     },
     /// To an unsafe request: what the target is now, to be stored.
     WrittenAndShown,
@@ -119,8 +124,11 @@ impl Reply {
             0..4 => Self::Nothing,
             4..18 => Self::Error,
             18..30 if unsafe_method => Self::WrittenAndShown,
-            18..50 if unsafe_method => Self::Written { location: Some(paths[random.below(paths.len())]) },
-            _ if unsafe_method => Self::Written { location: None },
+            18..50 if unsafe_method => {
+                Self::Written { location: Some(paths[random.below(paths.len())]), groups: false }
+            }
+            50..65 if unsafe_method => Self::Written { location: None, groups: true },
+            _ if unsafe_method => Self::Written { location: None, groups: false },
             18..80 if names("If-None-Match") => Self::Unchanged,
             18..85 if !request.fields.has("If-Range") || names("If-Range") => {
                 asked_range(request).map_or(Self::Whole, |(first, last)| Self::Part(first, last))
@@ -166,7 +174,7 @@ pub(crate) fn message(
     id: FetchId,
     request: &Received,
     resource: &Resource,
-    tags: &[String],
+    labels: &Labels,
     chunked: bool,
 ) -> Message {
     let content = reply.content(id, &request.method);
@@ -189,7 +197,8 @@ pub(crate) fn message(
         line("Content-Type", &format!("x/{id}"));
     }
     match reply {
-        Reply::Written { location: Some(location) } => line("Location", location),
+        Reply::Written { location: Some(location), .. } => line("Location", location),
+        Reply::Written { groups: true, .. } => line("Cache-Group-Invalidation", &format!("\"{GROUP}\"")),
         Reply::WrittenAndShown => line("Content-Location", resource.path),
         Reply::Part(first, last) => line("Content-Range", &format!("bytes {first}-{last}/{LENGTH}")),
         _ => {}
@@ -201,8 +210,11 @@ pub(crate) fn message(
     if resource.varies && describes {
         line("Vary", "X-Kind");
     }
-    if !tags.is_empty() {
-        line("Cache-Tag", &tags.join(", "));
+    if !labels.tags.is_empty() {
+        line("Cache-Tag", &labels.tags.join(", "));
+    }
+    for group in &labels.groups {
+        line("Cache-Groups", &format!("\"{group}\""));
     }
     if chunked {
         line("Transfer-Encoding", "chunked");

@@ -31,22 +31,32 @@ pub(crate) enum Target {
     /// What the authority and path begin with; the port as above.
     Prefix(String),
     Tag(String),
+    Group {
+        origin: String,
+        name: String,
+    },
 }
 
 /// A request that the origin received, and what the answer said about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetch {
     pub(crate) received: Step,
-    pub(crate) method: String,
     /// The selecting field of the request.
     pub(crate) kind: String,
     pub(crate) authority: String,
     pub(crate) path: String,
-    pub(crate) tags: Vec<String>,
+    pub(crate) labels: Labels,
     /// When its answer began.
     pub(crate) answered_at: Step,
     pub(crate) answered: Seconds,
     pub(crate) terms: Terms,
+}
+
+/// What an answer can be purged by, beside its URL.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labels {
+    pub(crate) tags: Vec<String>,
+    pub(crate) groups: Vec<String>,
 }
 
 /// How long an answer is fresh and may be served stale.
@@ -142,7 +152,7 @@ fn all_of(answer: &Answer) -> impl Iterator<Item = FetchId> + Clone {
 
 impl Target {
     pub(crate) fn names(&self, fetch: &Fetch) -> bool {
-        let Fetch { authority, path, tags, .. } = fetch;
+        let Fetch { authority, path, labels: Labels { tags, groups }, .. } = fetch;
         let host = authority.split(':').next().unwrap_or_default();
         let urls = [authority, host].map(|name| format!("{name}{path}"));
         match self {
@@ -151,6 +161,7 @@ impl Target {
             Self::Url(url) => urls.contains(url),
             Self::Prefix(prefix) => urls.iter().any(|url| url.starts_with(prefix)),
             Self::Tag(tag) => tags.contains(tag),
+            Self::Group { origin, name } => *origin == format!("http://{authority}") && groups.contains(name),
         }
     }
 }

@@ -3,19 +3,19 @@
 
 mod judging;
 
-use larder::validity::{Fact, Kind, Subject};
+use std::time::Instant;
 
-use super::origin::{self, MOST_FETCHES, Message, Reply, Resource, Style};
-use super::reference::{FetchId, Model, Purge, Step, Target};
+use super::doors::{self, Door};
+use super::origin::{self, GROUP, MOST_FETCHES, Message, Reply, Resource, Style};
+use super::reference::{FetchId, Labels, Model, Purge, Step, Target};
 use super::tally::Tally;
 use super::world::{Asking, Received, World};
 use crate::random::Random;
+use crate::support::PATIENCE;
 
 /// Steps before everything that is held back is let go.
 const STEPS: usize = 24;
 const MOST_CLIENTS: usize = 6;
-/// Rounds in which every request must have come to its end, once the origin answers everything at once.
-const MOST_ROUNDS: usize = 40;
 
 pub(crate) struct Script<'a> {
     world: &'a mut World,
@@ -140,16 +140,18 @@ impl<'a> Script<'a> {
                 self.note(format!("{seconds} seconds pass"));
                 self.world.advance(seconds);
             }
-            92..94 => {
-                self.note("the log forgets".into());
-                self.world.log().sweep();
+            92..96 => {
+                // What is purged now is forgotten by the second sweep from now.
+                let sweeps = 1 + self.random.below(2);
+                self.note(format!("the log forgets, {sweeps} times"));
+                (0..sweeps).for_each(|_| self.world.log().sweep());
             }
-            94..97 if !self.clients.is_empty() => {
+            96..98 if !self.clients.is_empty() => {
                 let gone = self.random.below(self.clients.len());
                 let client = self.clients.swap_remove(gone);
                 self.note(format!("client {} hangs up", client.name));
             }
-            97..100 if !self.pending.is_empty() => {
+            98..100 if !self.pending.is_empty() => {
                 let cut = self.random.below(self.pending.len());
                 let pending = self.pending.swap_remove(cut);
                 self.note(format!("the origin hangs up on fetch {}", pending.fetch));
@@ -233,13 +235,15 @@ impl<'a> Script<'a> {
         let resource = &self.resources[pending.resource];
         let mut tags = resource.tags.clone();
         tags.retain(|_| self.random.percent(80));
+        let groups: Vec<String> = if self.random.percent(60) { vec![GROUP.to_owned()] } else { Vec::new() };
+        let labels = Labels { tags, groups };
         let chunked = self.random.percent(30);
         let Message { head, pieces: [first, second] } =
-            origin::message(&reply, id, &pending.request, resource, &tags, chunked);
+            origin::message(&reply, id, &pending.request, resource, &labels, chunked);
         let fetch = &mut self.model.fetches[id];
         (fetch.answered_at, fetch.answered) = (self.step, self.world.seconds());
         fetch.terms = if reply == Reply::Error { Default::default() } else { resource.style.terms() };
-        fetch.tags = tags;
+        fetch.labels = labels;
         let (now, rest) = match self.random.below(4) {
             0 | 1 => ([head, first, second].concat(), Vec::new()),
             2 => ([head, first].concat(), second),
@@ -257,11 +261,14 @@ impl<'a> Script<'a> {
         let count = if self.random.percent(20) { 2 } else { 1 };
         let targets: Vec<Target> = (0..count).map(|_| self.target()).collect();
         let soft = self.random.percent(35);
-        self.note(format!("purge {} {targets:?}", if soft { "soft" } else { "hard" }));
-        let kind = if soft { Kind::Soft } else { Kind::Hard };
-        let facts: Vec<Fact<'_>> =
-            targets.iter().map(|target| Fact { subject: subject(target), kind }).collect();
-        self.world.log().publish(&facts, self.world.moment());
+        let door = match self.random.below(10) {
+            0..4 => Door::Log,
+            4..7 => Door::Post { refresh: self.random.percent(40) },
+            _ => Door::Method,
+        };
+        let door = door.for_targets(&targets);
+        self.note(format!("purge {} {targets:?} by {door:?}", if soft { "soft" } else { "hard" }));
+        doors::purge(self.world, door, &targets, soft);
         self.tally.purged(soft, &targets);
         let flying = |pending: &Pending| {
             let fetch = &self.model.fetches[pending.fetch];
@@ -283,6 +290,9 @@ impl<'a> Script<'a> {
             20..25 => Target::Prefix(format!("{}/a", resource.authority)),
             25..32 => Target::Url(format!("{host}{}", resource.path)),
             32..58 => Target::Url(format!("{}{}", resource.authority, resource.path)),
+            58..64 => {
+                Target::Group { origin: format!("http://{}", resource.authority), name: GROUP.to_owned() }
+            }
             _ => Target::Tag(self.random.one_of(&resource.tags).clone()),
         }
     }
@@ -296,34 +306,30 @@ impl<'a> Script<'a> {
         while let Some(pending) = self.pending.first() {
             match &pending.rest {
                 Some(_) => self.answer(0),
-                None if pending.request.method == "POST" => self.reply(0, Reply::Written { location: None }),
+                None if pending.request.method == "POST" => {
+                    self.reply(0, Reply::Written { location: None, groups: false })
+                }
                 None => self.reply(0, Reply::Whole),
             }
         }
     }
 
     /// The origin answers everything; whoever still waits must get something.
+    #[allow(clippy::disallowed_methods, reason = "a refresh has a thread of its own, and takes its time")]
     fn let_go(&mut self) -> Result<(), String> {
-        for _ in 0..MOST_ROUNDS {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
             if self.clients.is_empty() && self.pending.is_empty() {
                 return Ok(());
             }
             self.step += 1;
+            if self.pending.is_empty() {
+                self.world.settle_surely();
+            }
             self.answer_all();
-            self.world.settle_surely();
             self.observe()?;
         }
         let waiting: Vec<usize> = self.clients.iter().map(|client| client.name).collect();
         Err(format!("clients {waiting:?} get no answer although the origin holds nothing back"))
-    }
-}
-
-fn subject(target: &Target) -> Subject<'_> {
-    match target {
-        Target::Everything => Subject::Everything,
-        Target::Host(host) => Subject::Host(host),
-        Target::Url(url) => Subject::Url(url),
-        Target::Prefix(prefix) => Subject::Prefix(prefix),
-        Target::Tag(tag) => Subject::Tag(tag),
     }
 }

@@ -42,6 +42,7 @@ impl Tally {
                 Target::Url(_) => "url",
                 Target::Prefix(_) => "prefix",
                 Target::Tag(_) => "tag",
+                Target::Group { .. } => "group",
             };
             self.count(&format!("purge {} {what}", if soft { "soft" } else { "hard" }));
         }

@@ -32,6 +32,7 @@ pub(crate) struct World {
     /// Connections to Larder on which nothing is going on.
     idle: Vec<Wire>,
     pinger: Wire,
+    admin: Wire,
     /// Larder's serving thread.
     rest: Option<Rest>,
 }
@@ -55,7 +56,7 @@ impl World {
         listener.set_nonblocking(true).unwrap();
         let toml = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nthreads = 1\ndrain_timeout = \"50ms\"\nheader_timeout = \"10m\"\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\n[cache]\nmemory = \"64MiB\"\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n[purge]\nallow = [\"127.0.0.1\"]\nrefresh_entries = 4\n[cache]\nmemory = \"64MiB\"\n\
              [[upstream]]\nservers = [\"http://{}\"]\n",
             listener.local_addr().unwrap()
         );
@@ -68,12 +69,33 @@ impl World {
         let larder = Larder::start_with(config, Clock::manual(clock.clone())).unwrap();
         let mut pinger = Wire::new(TcpStream::connect(larder.addrs()[0]).unwrap());
         ping(&mut pinger);
+        let admin = Wire::new(TcpStream::connect(larder.admin_addr().unwrap()).unwrap());
         let rest = Rest::of("larder-0", &others);
-        Self { larder, clock, seconds: 0, listener, upstream: Vec::new(), idle: Vec::new(), pinger, rest }
+        Self {
+            larder,
+            clock,
+            seconds: 0,
+            listener,
+            upstream: Vec::new(),
+            idle: Vec::new(),
+            pinger,
+            admin,
+            rest,
+        }
     }
 
     pub(crate) fn log(&self) -> &Arc<Log> {
         self.larder.log()
+    }
+
+    /// A connection to the admin listener.
+    pub(crate) fn admin(&mut self) -> &mut Wire {
+        &mut self.admin
+    }
+
+    /// A connection to Larder for what it answers itself, and at once.
+    pub(crate) fn direct(&mut self) -> &mut Wire {
+        &mut self.pinger
     }
 
     pub(crate) fn seconds(&self) -> Seconds {
@@ -102,9 +124,12 @@ impl World {
     /// As [`settle`](Self::settle), for what has to be sure. The one serving thread takes the events of a turn in no
     /// particular order but all of them, so a ping that is answered is the end of at least one turn.
     pub(crate) fn settle_surely(&mut self) {
-        (0..TURNS).for_each(|_| ping(&mut self.pinger));
-        if let Some(thread) = &self.rest {
-            thread.wait();
+        match &self.rest {
+            Some(thread) => {
+                ping(&mut self.pinger);
+                thread.wait();
+            }
+            None => (0..TURNS).for_each(|_| ping(&mut self.pinger)),
         }
     }
 

@@ -1,8 +1,6 @@
 //! A purge between a question to the origin and its answer: 304s and stale grants.
 
-use larder::validity::Subject;
-
-use super::{TAG, begin, tagged};
+use super::{TAG, URL, begin, tagged, texts};
 use crate::proxy::{Proxy, assert_forwarded, assert_hit, ours};
 use crate::purging::{purge, soften};
 use crate::support::*;
@@ -41,7 +39,7 @@ fn whoever_asks_after_a_purge_does_not_wait_for_a_304_from_before() {
     let origin = Origin::start();
     let answer = Gate::closed();
     let (proxy, early) = validating(&origin, &answer);
-    purge(&proxy, Subject::Url("example.com/a"));
+    purge(&proxy, URL);
     assert_eq!(proxy.get("/a").text(), "second", "the 304 is still held back");
     answer.open();
     let early = early.finish().text();
@@ -144,5 +142,73 @@ fn a_grant_is_looked_at_again_when_the_origin_is_gone() {
     answer.open();
     for waiter in waiting {
         assert_eq!(waiter.finish().status, 502, "what the grant was for is dead");
+    }
+}
+
+#[test]
+fn a_head_from_before_a_purge_says_nothing_of_what_came_after_it() {
+    let origin = Origin::start();
+    let answer = Gate::closed();
+    let head = ok("first").cache("max-age=600").field("ETag", "\"1\"").held_by(&answer);
+    let strict = || ok("first").cache("max-age=10").field("ETag", "\"1\"");
+    origin.on("HEAD /a").respond(head);
+    origin.on("GET /a").respond(strict());
+    let proxy = Proxy::before(&origin);
+    let asking = begin(&proxy, 1, &proxy.ask("HEAD", "/a"));
+    origin.wait_for(1);
+    purge(&proxy, URL);
+    proxy.get("/a");
+    answer.open();
+    for head in asking {
+        head.finish();
+    }
+    proxy.settle();
+    proxy.advance(11);
+    assert!(!ours(&proxy.get("/a")).hit, "the old head has made it fresh for longer");
+}
+
+#[test]
+fn an_answer_to_a_write_does_not_hide_a_soft_purge() {
+    let origin = Origin::start();
+    let answer = Gate::closed();
+    let shown = || ok("shown").cache("max-age=60").field("Content-Location", "/a").field("ETag", "\"1\"");
+    origin.on("POST /a").respond(shown().held_by(&answer));
+    origin.on("GET /a").respond(tagged("fetched"));
+    for (softened, text) in [(false, "shown"), (true, "fetched")] {
+        let proxy = Proxy::before(&origin);
+        let asking = begin(&proxy, 1, &proxy.ask("POST", "/a").content("x"));
+        if softened {
+            soften(&proxy, URL);
+        }
+        answer.open();
+        assert_eq!(texts(asking), ["shown"]);
+        proxy.settle();
+        assert_eq!(proxy.get("/a").text(), text, "softened meanwhile: {softened}");
+    }
+}
+
+#[test]
+fn who_asks_after_a_soft_purge_does_not_get_what_was_asked_for_before() {
+    // Known before there is an answer, when it comes, and when it has begun.
+    for (subject, begun) in [(URL, false), (TAG, false), (URL, true), (TAG, true)] {
+        let origin = Origin::start();
+        let gate = Gate::closed();
+        let held = if begun {
+            pieces("first", [(&gate, "")]).cache("max-age=60").field("Cache-Tag", "t")
+        } else {
+            tagged("first").held_by(&gate)
+        };
+        origin.on("/a").respond(held).then(tagged("second"));
+        let proxy = Proxy::before(&origin);
+        let mut early = proxy.asks("/a").begin();
+        if begun {
+            early.wait_for_content("first");
+        }
+        origin.wait_for(1);
+        soften(&proxy, subject);
+        let late = begin(&proxy, 2, &proxy.asks("/a"));
+        gate.open();
+        assert_eq!(early.finish().text(), "first");
+        assert_eq!(texts(late), ["second"; 2], "{subject:?}, begun: {begun}");
     }
 }

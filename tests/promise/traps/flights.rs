@@ -1,17 +1,15 @@
 //! Purges while something is on its way from the origin.
 
-use larder::validity::Subject;
-
-use super::{TAG, begin, tagged, texts};
+use super::{TAG, URL, begin, tagged, texts};
 use crate::proxy::{Proxy, assert_hit, ours};
-use crate::purging::purge;
+use crate::purging::{EVERYTHING, purge};
 use crate::support::*;
 
 #[test]
 fn waiters_from_before_a_purge_may_finish_and_later_ones_do_not_get_theirs() {
     // By the URL it is known at once that the fetch is of no use to those who ask later, by the tag only when it is
     // answered.
-    for subject in [Subject::Url("example.com/a"), TAG] {
+    for subject in [URL, TAG] {
         let origin = Origin::start();
         let head = Gate::closed();
         origin.on("/a").respond(tagged("first").held_by(&head)).then(tagged("second"));
@@ -32,7 +30,7 @@ fn waiters_from_before_a_purge_may_finish_and_later_ones_do_not_get_theirs() {
 
 #[test]
 fn a_fill_that_a_purge_hit_is_not_joined() {
-    for subject in [Subject::Url("example.com/a"), TAG, Subject::Everything] {
+    for subject in [URL, TAG, EVERYTHING] {
         let origin = Origin::start();
         let rest = Gate::closed();
         let first = pieces("first", [(&rest, " and last")]).cache("max-age=60").field("Cache-Tag", "t");
@@ -73,7 +71,7 @@ fn an_old_flight_neither_overwrites_a_newer_one_nor_clears_its_slot() {
     origin.on("/a").respond(tagged("first").held_by(&first)).then(tagged("second").held_by(&second));
     let proxy = Proxy::before(&origin);
     let oldest = begin(&proxy, 1, &proxy.asks("/a"));
-    purge(&proxy, Subject::Url("example.com/a"));
+    purge(&proxy, URL);
     let newer = begin(&proxy, 1, &proxy.asks("/a"));
     origin.wait_for(2);
     first.open();
@@ -96,7 +94,7 @@ fn an_old_flight_that_ends_last_does_not_overwrite() {
     let proxy = Proxy::before(&origin);
     let mut oldest = proxy.asks("/a").begin();
     oldest.wait_for_content("first");
-    purge(&proxy, Subject::Url("example.com/a"));
+    purge(&proxy, URL);
     assert_eq!(proxy.get("/a").text(), "second");
     rest.open();
     oldest.finish();
@@ -121,7 +119,7 @@ fn a_purge_removes_the_marker_of_what_could_not_be_shared() {
     proxy.get("/a");
     let marked = begin(&proxy, 2, &proxy.asks("/a"));
     assert_eq!(origin.wait_for(3).len(), 3, "they do not wait for each other");
-    purge(&proxy, Subject::Url("example.com/a"));
+    purge(&proxy, URL);
     let coalesced = begin(&proxy, 3, &proxy.asks("/a"));
     assert_eq!(origin.count("/a"), 4, "they do now");
     together.open();

@@ -1,6 +1,6 @@
 //! What came of a step, and whether it may.
 
-use super::super::origin::{self, LENGTH, MOST_FETCHES, Resource};
+use super::super::origin::{self, GROUP, LENGTH, MOST_FETCHES, Resource};
 use super::super::reference::{Answer, Fetch, FetchId, Grant, Purge, Target};
 use super::super::world::Received;
 use super::{Client, Pending, Script};
@@ -33,6 +33,11 @@ impl Script<'_> {
     fn register(&mut self, request: Received) -> Result<(), String> {
         let authority = request.fields.one("Host").unwrap_or_default();
         let is_it = |resource: &Resource| resource.authority == authority && resource.path == request.target;
+        if !authority.starts_with(&self.host) {
+            // A refresh that a purge of everything has caused, of what an earlier script has left in the store.
+            self.world.hang_up(request.connection);
+            return Ok(());
+        }
         let Some(resource) = self.resources.iter().position(is_it) else {
             return Err(format!("the origin was asked for {authority}{}", request.target));
         };
@@ -52,11 +57,10 @@ impl Script<'_> {
         ));
         self.model.fetches.push(Fetch {
             received: self.step,
-            method: request.method.clone(),
             kind: origin::kind_of(&request),
             authority,
             path: request.target.clone(),
-            tags: Vec::new(),
+            labels: Default::default(),
             answered_at: self.step,
             answered: self.world.seconds(),
             terms: Default::default(),
@@ -93,7 +97,7 @@ impl Script<'_> {
         let answer = Answer { asked: *asked, time: self.world.seconds(), content, head: head_id, grant };
         let fault = self.model.fault(&answer);
         self.confused(client, &answer)?;
-        if let Some(purge) = fault.filter(|purge| !self.is_known(purge, &answer, &status)) {
+        if let Some(purge) = fault {
             return Err(format!("client {}: {answer:?} is from before {purge:?}", client.name));
         }
         if first {
@@ -101,14 +105,6 @@ impl Script<'_> {
             self.learn(client, head_id);
         }
         Ok(())
-    }
-
-    /// Faults that are known.
-    fn is_known(&self, purge: &Purge, answer: &Answer, status: &CacheStatus) -> bool {
-        let methods =
-            answer.content.iter().chain([&answer.head]).map(|id| self.model.fetches[*id].method.as_str());
-        let methods: Vec<&str> = methods.collect();
-        (purge.soft && (status.collapsed || methods.contains(&"POST"))) || methods.contains(&"HEAD")
     }
 
     /// Whether the answer holds content of another resource, or of a variant that the client did not ask for.
@@ -154,6 +150,9 @@ impl Script<'_> {
         let mut targets = vec![Target::Url(format!("{authority}{path}"))];
         if let Some(location) = client.asking.field("Location") {
             targets.push(Target::Url(format!("{authority}{location}")));
+        }
+        if client.asking.field("Cache-Group-Invalidation").is_some() {
+            targets.push(Target::Group { origin: format!("http://{authority}"), name: GROUP.to_owned() });
         }
         self.tally.written += 1;
         let Fetch { answered: time, answered_at: began, .. } = self.model.fetches[head];
