@@ -29,7 +29,7 @@ impl Moment {
     }
 
     /// The moment `nanos` nanoseconds after boot.
-    pub fn from_nanos(nanos: u64) -> Self {
+    pub const fn from_nanos(nanos: u64) -> Self {
         Self(Duration::from_nanos(nanos))
     }
 }

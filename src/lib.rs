@@ -15,6 +15,7 @@
 //! | [`validity`] | the invalidation log: what was purged, since when |
 //! | [`store`] | what is stored, and within which bounds |
 //! | [`upstream`] | connections to origins, and what can go wrong there |
+//! | [`purge`] | a purge, whichever door it came by: understood, authorised, published, audited |
 //! | [`request`] | one request, from its head to the last byte of its answer |
 //! | [`admin`] | the second listener |
 //! | [`server`] | the first one: accepting clients, and what they must not do |
@@ -30,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod key;
 pub mod policy;
+pub mod purge;
 pub mod request;
 pub mod route;
 pub mod server;

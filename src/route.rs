@@ -12,12 +12,10 @@ use crate::config::{Config, Route};
 /// `host` is what the request names, in any case, with or without a port (which is not compared), and with or without
 /// the final dot of a fully qualified name. `path` is the target as sent; a query does not count.
 pub fn select<'c>(config: &'c Config, host: &str, path: &str, method: &Method) -> Option<&'c Route> {
-    let host = without_port(host);
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
     config.routes.iter().find(|route| {
         takes_method(&route.methods, method)
             && takes_host(&route.hosts, host)
-            && route.path.as_ref().is_none_or(|glob| glob.is_match(path))
+            && route.path.as_ref().is_none_or(|glob| glob.is_match(without_query(path)))
     })
 }
 
@@ -29,7 +27,10 @@ fn takes_method(methods: &[Method], method: &Method) -> bool {
 }
 
 fn takes_host(patterns: &[String], host: &str) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| is_host(pattern, host))
+    patterns.is_empty() || {
+        let host = without_port(host);
+        patterns.iter().any(|pattern| is_host(pattern, host))
+    }
 }
 
 /// `pattern` is lower case. `*.example.com` takes `a.example.com` and `a.b.example.com`, not `example.com`.
@@ -43,6 +44,10 @@ fn is_host(pattern: &str, host: &str) -> bool {
             .and_then(|labels| host.get(labels..))
             .is_some_and(|end| end.eq_ignore_ascii_case(suffix)),
     }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 /// Without port and final dot. The colons of an IPv6 address stand in brackets.

@@ -29,7 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "admin",
         &["clock", "policy", "config", "telemetry", "key", "route", "validity", "store", "upstream", "purge"],
     ),
-    ("server", &["clock", "config", "telemetry"]),
+    // The key room owns the normal form of a `Host` field, so that requests and purges cannot differ about it.
+    ("server", &["clock", "config", "telemetry", "key"]),
     (
         "app",
         &[
@@ -230,13 +231,14 @@ fn the_reader_of_imports_is_not_fooled() {
 /// Every room owns its reasons; what stands in a header, a log line or a metric must mean one thing only.
 #[test]
 fn every_named_reason_is_given_by_one_room_only() {
-    use larder::{policy, request, server, store, upstream};
-    let rooms: [(&str, Vec<&str>); 6] = [
+    use larder::{policy, purge, request, server, store, upstream};
+    let rooms: [(&str, Vec<&str>); 7] = [
         ("storability", policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("reuse", policy::reuse::Why::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("store", store::NOT_SEALED.to_vec()),
         ("upstream", upstream::Failure::ALL.map(upstream::Failure::as_str).to_vec()),
         ("server", server::guard::REASONS.to_vec()),
+        ("purge", purge::REASONS.to_vec()),
         ("request", request::reasons().to_vec()),
     ];
     let mut given_by = BTreeMap::new();

@@ -39,6 +39,7 @@ fn check_sums_up_a_sound_file() {
             "valid/api.toml: no faults",
             "admin     [::1]:8081",
             "probes    0.0.0.0:9090",
+            "purge     by the admin listener, without a token",
             "memory    512MiB; objects up to 32MiB",
             "access    json",
             "upstream  api (http://10.0.0.5:3000, http://10.0.0.6:3000)",

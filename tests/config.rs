@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::config::{Config, LogFormat, Overrides, parse_origin, reference};
+use larder::config::{Config, LogFormat, Overrides, TagSeparator, parse_origin, reference};
 use larder::policy::{ClientCacheControl, Heuristic, Rules};
 use proptest::prelude::*;
 
@@ -137,12 +137,22 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(config.admin.listen, Some("127.0.0.1:8081".parse().unwrap()));
     assert_eq!(config.admin.probe_listen, None);
 
+    let purge = &config.purge;
+    assert_eq!((&purge.token_file, &purge.token, purge.allow.len()), (&None, &None, 0));
+    assert_eq!((purge.max_targets, purge.max_body), (1000, 256 << 10));
+    assert_eq!((purge.refresh_entries, purge.refresh_concurrency), (100, 4));
+
     let cache = &config.cache;
     assert!((64 << 20..=1 << 30).contains(&cache.memory));
     assert_eq!(cache.max_object, (16 << 20).min(cache.memory / 4));
     assert_eq!((cache.max_variants, cache.max_ranges), (64, 16));
     assert_eq!((cache.keep, cache.retry_after_error), (seconds(600), seconds(1)));
     assert_eq!((cache.stream_window, cache.hit_for_miss), (256 << 10, seconds(120)));
+    let tag_fields = cache.tag_fields.iter().map(|field| (field.name.as_str(), field.separator));
+    let (comma, space) = (TagSeparator::Comma, TagSeparator::Space);
+    let expected = [("cache-tag", comma), ("surrogate-key", space), ("xkey", space)];
+    assert_eq!(tag_fields.collect::<Vec<_>>(), expected);
+    assert_eq!((cache.max_tags, cache.max_tag_length), (256, 1024));
     assert_eq!((config.log.filter.as_str(), config.log.format), ("info", LogFormat::Text));
     assert_eq!((config.log.access, config.log.access_file), (None, None));
 
@@ -208,6 +218,7 @@ fn options_replace_what_the_file_says() {
         admin: Some("127.0.0.1:7".parse().unwrap()),
         memory: Some(8 << 20),
         threads: Some(3),
+        token: None,
     };
     let config = Config::load(&file, &overrides).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.server.listen, overrides.listen);
@@ -251,6 +262,37 @@ fn relative_paths_start_from_the_directory_of_the_file() {
     let config = Config::from_file(&file).unwrap();
     assert_eq!(config.upstreams[0].ca_file, Some(directory.path().join("ca.pem")));
     assert_eq!(config.log.access_file, Some(directory.path().join("access.log")));
+}
+
+#[test]
+fn the_admin_listener_may_be_in_the_open_with_a_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("larder.toml");
+    let text = "[admin]\nlisten = '0.0.0.0:8081'\n[purge]\ntoken_file = 'tokens'\n\
+                [[upstream]]\nservers = 'http://h'\n";
+    fs::write(&file, text).unwrap();
+    let tokens = directory.path().join("tokens");
+    let faults = || Config::from_file(&file).unwrap_err().to_string();
+    assert!(faults().contains("larder.toml:4:14: `token_file`: "), "{}", faults());
+    assert!(faults().contains("tokens cannot be read: No such file"), "{}", faults());
+    for (content, what) in [
+        ("# none\n", "there is no token in "),
+        ("abc\n", "tokens, line 1: a token of 3 characters can be guessed"),
+    ] {
+        fs::write(&tokens, content).unwrap();
+        assert!(faults().contains(what) && faults().contains("openssl rand -hex 32"), "{}", faults());
+    }
+    fs::write(&tokens, "deploy 0123456789abcdef0123456789abcdef\n").unwrap();
+    let config = Config::from_file(&file).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(config.purge.token_file.as_ref(), Some(&tokens));
+    assert!(!format!("{config:?}").contains("0123456789abcdef"), "a token shows");
+
+    // The environment's will do as well.
+    fs::write(&file, text.replace("token_file = 'tokens'", "")).unwrap();
+    assert!(Config::from_file(&file).unwrap_err().to_string().contains("or set LARDER_TOKEN"));
+    let token = larder::config::read_tokens("0123456789abcdef").unwrap().pop();
+    let overrides = Overrides { token, ..Overrides::default() };
+    Config::load(&file, &overrides).unwrap_or_else(|faults| panic!("{faults}"));
 }
 
 #[test]

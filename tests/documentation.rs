@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use larder::policy::NotStored;
-use larder::{request, server, store, upstream};
+use larder::{purge, request, server, store, upstream};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -21,13 +21,14 @@ fn pages() -> Vec<PathBuf> {
 
 #[test]
 fn every_reason_is_explained() {
-    let pages = ["docs/caching.md", "docs/operations.md"];
+    let pages = ["docs/caching.md", "docs/operations.md", "docs/purging.md"];
     let text = pages.map(|page| fs::read_to_string(root().join(page)).unwrap()).concat();
     let reasons = NotStored::ALL.iter().map(|reason| reason.as_str());
     let reasons = reasons.chain(request::reasons().iter().copied());
     let reasons = reasons.chain(store::NOT_SEALED);
     let reasons = reasons.chain(upstream::Failure::ALL.iter().map(|failure| failure.as_str()));
     let reasons = reasons.chain(server::guard::REASONS);
+    let reasons = reasons.chain(purge::REASONS);
     let missing: Vec<_> = reasons.filter(|reason| !text.contains(&format!("`{reason}`"))).collect();
     assert!(missing.is_empty(), "not in {pages:?}: {missing:?}");
 }

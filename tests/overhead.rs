@@ -49,6 +49,9 @@ impl House {
             max_ranges: 1,
             stream_window: 1,
             hit_for_miss: Duration::ZERO,
+            tag_fields: Vec::new(),
+            max_tags: 256,
+            max_tag_length: 1024,
         };
         let store = Store::new(&config, budget.clone(), clock.clone());
         Self { clock, log: Log::new(), budget, store }

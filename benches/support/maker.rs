@@ -1,6 +1,8 @@
 //! An origin that makes up what it is asked for: `/declared/1000/7` is a cacheable resource of 1,000 bytes with
 //! Content-Length, `/chunked/1000/7` one whose end is not known before it comes. What follows tells them apart.
 
+#![allow(dead_code, reason = "each bench uses its part")]
+
 use std::io;
 use std::net::SocketAddr;
 use std::thread;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +51,8 @@ pub async fn serve(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, Arc::clone(&admin), role, end.clone());
+                Ok((stream, peer)) => {
+                    let connection = connection(stream, peer.ip(), Arc::clone(&admin), role, end.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -69,10 +70,16 @@ pub async fn serve(
 }
 
 /// Serves one connection until it ends, gets too old, or `end` loses its sender.
-async fn connection(stream: TcpStream, admin: Arc<Admin>, role: Role, mut end: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    admin: Arc<Admin>,
+    role: Role,
+    mut end: watch::Receiver<()>,
+) {
     let service = service_fn(|request| {
-        let answer = admin.handle(role, &request);
-        async { Ok::<_, Infallible>(answer) }
+        let answer = admin.handle(role, peer, request);
+        async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -8,7 +8,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
-use crate::request::{self, Client, Head, Refusal, Worker};
+use crate::request::{self, Client, Head, Hinted, Refusal, Worker};
 use crate::server::{Handler, Peer, Rejection};
 use crate::upstream::OnHints;
 
@@ -43,8 +43,9 @@ impl Handler for Proxy {
             version: parts.version,
             fields: parts.headers,
         };
-        let on_hints = (head.version == Version::HTTP_11).then(|| early_hints(&peer));
-        let client = Client { addr: peer.addr, scheme: "http", on_hints };
+        let addr = peer.addr;
+        let hinted = (head.version == Version::HTTP_11).then_some(peer as Arc<dyn Hinted>);
+        let client = Client { addr, scheme: "http", hinted };
         self.worker.handle(head, content, client)
     }
 
@@ -61,7 +62,9 @@ fn refusal(rejection: &Rejection) -> Refusal {
     Refusal::new(rejection.status, rejection.reason).explained(rejection.detail)
 }
 
-fn early_hints(peer: &Peer) -> OnHints {
-    let hints = peer.hints();
-    Arc::new(move |status, fields| hints.send(status, fields))
+impl Hinted for Peer {
+    fn on_hints(&self) -> OnHints {
+        let hints = self.hints();
+        Arc::new(move |status, fields| hints.send(status, fields))
+    }
 }

@@ -1,29 +1,27 @@
 //! The composition root: from a [`Config`] to a running Larder, and to its end.
 
 mod handler;
+mod house;
+mod refreshing;
 mod serving;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::request::Engine;
+use crate::config::units::Wrong;
+use crate::purge::Purger;
+use crate::request::{Engine, Refresher};
 use crate::server::{BindError, Listeners, Shutdown, ShutdownTrigger};
 use crate::store::{Budget, Store};
 use crate::telemetry::{self, Labels, StoreFigures, Telemetry};
 use crate::upstream;
 use crate::{policy, request, store, validity};
-
-/// How often room is made in the store when nothing calls for it at once.
-const TICK: Duration = Duration::from_millis(50);
-/// How often the log forgets what no stored response needs any more.
-const TICKS_PER_SWEEP: u32 = 600;
 
 /// Why Larder did not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +38,9 @@ pub enum StartError {
     /// An upstream's certificates cannot be used.
     #[error(transparent)]
     Upstream(#[from] upstream::SetupError),
+    /// The tokens cannot be read.
+    #[error("[purge] token_file: {0}")]
+    Tokens(#[source] Wrong),
     /// The process log's filter is not one.
     #[error(transparent)]
     ProcessLog(#[from] telemetry::ProcessLogError),
@@ -51,6 +52,7 @@ pub struct Larder {
     admin: Option<SocketAddr>,
     probe: Option<SocketAddr>,
     engine: Arc<Engine>,
+    refresher: Refresher,
     drain: ShutdownTrigger,
     serving: Vec<JoinHandle<()>>,
     /// `true`: nobody is served any more, so those who attend to the serving threads may end, too.
@@ -82,10 +84,21 @@ impl Larder {
         let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
         let (served, serving_ended) = watch::channel(false);
         let (drain, draining) = Shutdown::channel();
-        let (admin, probe, serving, attending) = (None, None, Vec::new(), Vec::new());
-        let mut larder = Larder { addrs, admin, probe, engine, drain, serving, served, attending };
+        let mut larder = Larder {
+            addrs,
+            admin: None,
+            probe: None,
+            engine,
+            refresher: Refresher::default(),
+            drain,
+            serving: Vec::new(),
+            served,
+            attending: Vec::new(),
+        };
         larder.start_admin(&config, &draining, &serving_ended)?;
-        larder.attending.push(housekeeper(larder.engine.clone(), serving_ended)?);
+        larder.attending.push(house::start(larder.engine.clone(), serving_ended.clone())?);
+        let refresher = larder.refresher.clone();
+        larder.attending.push(refreshing::start(&larder.engine, refresher, &origins, serving_ended)?);
         larder.serving = serving::start(&larder.engine, listeners, &origins, &draining)?;
         Ok(larder)
     }
@@ -110,6 +123,21 @@ impl Larder {
         self.engine.budget().used()
     }
 
+    /// What was purged. For programs that have Larder in them: they purge without a door.
+    pub fn log(&self) -> &Arc<validity::Log> {
+        self.engine.log()
+    }
+
+    /// What is stored.
+    pub fn store(&self) -> &Arc<Store> {
+        self.engine.store()
+    }
+
+    /// Takes orders to refresh what soft purges have hit.
+    pub fn refresher(&self) -> &Refresher {
+        &self.refresher
+    }
+
     /// Stops accepting, lets open requests end within `drain_timeout`, and waits for all threads. Until then the admin
     /// listener says that it drains. At the end everything that was logged is written.
     pub fn stop(mut self) {
@@ -130,7 +158,8 @@ impl Larder {
         draining: &Shutdown,
         serving_ended: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        if let Some((thread, addrs)) = serving::start_admin(&self.engine, config, draining, serving_ended)? {
+        let started = serving::start_admin(&self.engine, &self.refresher, config, draining, serving_ended)?;
+        if let Some((thread, addrs)) = started {
             self.admin = addrs.admin;
             self.probe = addrs.probe;
             self.attending.push(thread);
@@ -219,28 +248,13 @@ fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError
         StoreFigures { bytes, entries, limit, evicted: evictions }
     }));
     let log = validity::Log::new();
-    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store))
+    let purger = Purger::new(&config.purge, log.clone(), store.clone(), clock.clone());
+    let purger = purger.map_err(StartError::Tokens)?;
+    Ok(Engine::new(config.clone(), clock.clone(), telemetry, log, budget, store, purger))
 }
 
 /// Every named reason for which a response is not stored, over all rooms.
 fn not_stored_reasons() -> Vec<&'static str> {
     let policy = policy::storability::NotStored::ALL.iter().map(|reason| reason.as_str());
     policy.chain(request::reasons().iter().copied()).chain(store::NOT_SEALED.iter().copied()).collect()
-}
-
-/// Evictions and expiry happen here, not on serving threads.
-fn housekeeper(engine: Arc<Engine>, ended: watch::Receiver<bool>) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new()
-        .name("larder-house".into())
-        .spawn(move || {
-            let mut ticks: u32 = 0;
-            while !*ended.borrow() {
-                engine.store().keep_house(TICK);
-                ticks = ticks.wrapping_add(1);
-                if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-                    engine.log().sweep();
-                }
-            }
-        })
-        .map_err(StartError::Thread)
 }

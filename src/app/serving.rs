@@ -9,11 +9,11 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::admin::{Admin, Role};
+use crate::admin::{self, Admin, Role};
 use crate::app::StartError;
 use crate::app::handler::Proxy;
 use crate::config::Config;
-use crate::request::{Engine, Worker};
+use crate::request::{Engine, Refresher, Worker};
 use crate::server::{self, ConnectionEvent, ConnectionLimit, Listener, Listeners, Observer, Shutdown};
 use crate::upstream::{self, Upstreams};
 
@@ -94,6 +94,7 @@ pub(super) struct AdminAddrs {
 /// are there until `serving_ended`, so that whoever routes requests to us can see that we drain.
 pub(super) fn start_admin(
     engine: &Arc<Engine>,
+    refresher: &Refresher,
     config: &Config,
     draining: &Shutdown,
     serving_ended: &watch::Receiver<bool>,
@@ -107,7 +108,19 @@ pub(super) fn start_admin(
     let addrs = AdminAddrs { admin: addr(&admin), probe: addr(&probe) };
     let draining = draining.clone();
     let ready = move || if draining.has_begun() { Err("draining".to_owned()) } else { Ok(()) };
-    let handler = Admin::new(&config.admin, engine.telemetry().clone(), Arc::new(ready));
+    let refresher = refresher.clone();
+    let handler = Admin::new(
+        config,
+        admin::Parts {
+            ready: Arc::new(ready),
+            refresh: Arc::new(move |sequence, most| refresher.refresh(sequence, most)),
+            telemetry: engine.telemetry().clone(),
+            log: engine.log().clone(),
+            store: engine.store().clone(),
+            purger: engine.purger().clone(),
+            clock: engine.clock().clone(),
+        },
+    );
     let runtime = runtime()?;
     let roles = [(admin, Role::Full), (probe, Role::Probe)];
     let serving_ended = serving_ended.clone();
@@ -124,7 +137,7 @@ pub(super) fn start_admin(
                             let end = async move {
                                 let _ = serving_ended.wait_for(|ended| *ended).await;
                             };
-                            listening.spawn(crate::admin::serve(listener, handler.clone(), role, end));
+                            listening.spawn(admin::serve(listener, handler.clone(), role, end));
                         }
                         Err(error) => tracing::error!(%error, "the admin listener cannot be used"),
                     }

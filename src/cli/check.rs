@@ -9,7 +9,7 @@ use http::{Method, Uri};
 
 use super::{refuse, show};
 use crate::config::units::{show_duration, show_size};
-use crate::config::{Config, LogFormat, Route, Upstream};
+use crate::config::{Config, LogFormat, Overrides, Purge, Route, Upstream};
 use crate::route;
 
 /// What `larder check` takes.
@@ -28,7 +28,8 @@ pub struct Args {
 
 /// Prints a summary of a sound configuration to standard output, or every fault to standard error.
 pub fn run(args: &Args) -> ExitCode {
-    let config = match Config::from_file(&args.config) {
+    let config = Overrides::from_environment().and_then(|overrides| Config::load(&args.config, &overrides));
+    let config = match config {
         Ok(config) => config,
         Err(faults) => return show(&faults),
     };
@@ -69,7 +70,7 @@ struct Summary<'c>(&'c Config);
 
 impl Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { server, admin, cache, log, upstreams, routes } = self.0;
+        let Config { server, admin, purge, cache, log, upstreams, routes } = self.0;
         writeln!(f, "listen    {}; {} threads", list(&server.listen), server.threads)?;
         match admin.listen {
             Some(address) => writeln!(f, "admin     {address}")?,
@@ -78,6 +79,7 @@ impl Display for Summary<'_> {
         if let Some(address) = admin.probe_listen {
             writeln!(f, "probes    {address}")?;
         }
+        writeln!(f, "purge     {}", ShowPurge(purge))?;
         writeln!(f, "memory    {}; objects up to {}", show_size(cache.memory), show_size(cache.max_object))?;
         let access = match log.access {
             None => "off",
@@ -92,6 +94,25 @@ impl Display for Summary<'_> {
             writeln!(f, "route     {}", ShowRoute(route, &upstreams[route.upstream]))?;
         }
         Ok(())
+    }
+}
+
+/// Who may purge, and by which door.
+struct ShowPurge<'c>(&'c Purge);
+
+impl Display for ShowPurge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Purge { token_file, token, allow, .. } = self.0;
+        let mut who = Vec::new();
+        who.extend(token_file.as_ref().map(|path| format!("tokens in {}", path.display())));
+        who.extend(token.as_ref().map(|token| format!("the token in {}", token.name)));
+        if who.is_empty() {
+            who.push("by the admin listener, without a token".to_owned());
+        }
+        if !allow.is_empty() {
+            who.push(format!("PURGE from {}", list(allow)));
+        }
+        write!(f, "{}", who.join("; "))
     }
 }
 

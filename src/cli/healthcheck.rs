@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{refuse, show};
-use crate::config::{Config, parse_listen};
+use crate::config::{Config, Overrides, parse_listen};
 
 /// For the whole of it: connecting, asking and being answered.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub struct Args {
 pub fn run(args: &Args) -> ExitCode {
     let address = match &args.config {
         None => args.admin,
-        Some(path) => match Config::from_file(path) {
+        Some(path) => match Overrides::from_environment().and_then(|with| Config::load(path, &with)) {
             Ok(config) => match config.admin.listen.or(config.admin.probe_listen) {
                 Some(address) => reachable(address),
                 None => return refuse(format_args!("[admin] has neither `listen` nor `probe_listen`")),

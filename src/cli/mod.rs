@@ -3,8 +3,10 @@
 //! Exit codes: 0 done, 1 refused or failed (standard error says why), 2 not understood.
 
 pub mod check;
+mod client;
 pub mod demo;
 pub mod healthcheck;
+pub mod purge;
 pub mod serve;
 
 use std::io::{IsTerminal, Write};
@@ -30,6 +32,8 @@ enum Command {
     Demo(demo::Args),
     /// Say what is wrong with a configuration file, or what it amounts to
     Check(check::Args),
+    /// Have a running Larder drop what it has stored, or make it stale
+    Purge(purge::Args),
     /// Exit 0 if a running Larder is ready
     #[command(hide = true)]
     Healthcheck(healthcheck::Args),
@@ -41,6 +45,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(&args, serve::start),
         Command::Demo(args) => demo::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Purge(args) => purge::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }
 }

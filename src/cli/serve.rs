@@ -51,6 +51,7 @@ pub fn config(args: &Args) -> Result<Config, Faults> {
         admin: args.admin,
         memory: args.memory,
         threads: args.threads,
+        ..Overrides::from_environment()?
     };
     match &args.config {
         Some(path) => Config::load(path, &overrides),

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use http::HeaderName;
 use toml::de::DeValue;
 
 use super::fault::Place;
 use super::read::{At, Document, Notes, Section};
-use super::reference::{ADMIN, CACHE, HEURISTIC, LOG, ROUTE, SERVER, UPSTREAM};
-use super::{Admin, Cache, Config, Log, LogFormat, Overrides, Route, Server, Upstream, machine, suggest};
+use super::reference::{ADMIN, CACHE, HEURISTIC, LOG, PURGE, ROUTE, SERVER, UPSTREAM};
+use super::{
+    Admin, Cache, Config, Log, LogFormat, Overrides, Purge, Route, Server, TagField, TagSeparator, Upstream,
+    machine, suggest,
+};
 use crate::policy::{ClientCacheControl, Heuristic, Rules};
 
 /// Builds the configuration, with what the command line puts in place of the file's values. Faults go into the
@@ -29,6 +33,7 @@ pub(super) fn read(
     Config {
         server: server(&document.single(&SERVER), overrides),
         admin: admin(&document.single(&ADMIN), overrides),
+        purge: purge(&document.single(&PURGE), overrides, directory),
         cache: cache(&document.single(&CACHE), overrides),
         log: log(&document.single(&LOG), directory),
         upstreams,
@@ -75,6 +80,18 @@ fn admin(section: &Section<'_, '_>, overrides: &Overrides) -> Admin {
     admin
 }
 
+fn purge(section: &Section<'_, '_>, overrides: &Overrides, directory: &Path) -> Purge {
+    Purge {
+        token_file: section.get::<PathBuf>("token_file").map(|path| directory.join(path)),
+        token: overrides.token.clone(),
+        allow: section.list("allow"),
+        max_targets: section.need("max_targets"),
+        max_body: section.need("max_body"),
+        refresh_entries: section.need("refresh_entries"),
+        refresh_concurrency: section.need("refresh_concurrency"),
+    }
+}
+
 fn cache(section: &Section<'_, '_>, overrides: &Overrides) -> Cache {
     let mut memory = section.get_or("memory", machine::default_memory);
     if let Some(bytes) = overrides.memory {
@@ -90,7 +107,17 @@ fn cache(section: &Section<'_, '_>, overrides: &Overrides) -> Cache {
         max_ranges: section.need("max_ranges"),
         stream_window: section.need("stream_window"),
         hit_for_miss: section.need("hit_for_miss"),
+        tag_fields: tag_fields(section),
+        max_tags: section.need("max_tags"),
+        max_tag_length: section.need("max_tag_length"),
     }
+}
+
+fn tag_fields(section: &Section<'_, '_>) -> Vec<TagField> {
+    let named = |key, separator| {
+        section.list(key).into_iter().map(move |name: HeaderName| TagField { name, separator })
+    };
+    named("comma_tags", TagSeparator::Comma).chain(named("space_tags", TagSeparator::Space)).collect()
 }
 
 fn log(section: &Section<'_, '_>, directory: &Path) -> Log {

@@ -10,7 +10,7 @@ use super::read::{Document, Notes};
 use super::reference::CACHE;
 use super::units::Wrong;
 use super::value::within;
-use super::{Config, Origin, file, validate};
+use super::{Config, Origin, Token, file, token, validate};
 
 /// What the command line puts in place of a file's values.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,23 @@ pub struct Overrides {
     pub memory: Option<u64>,
     /// In place of `server.threads`.
     pub threads: Option<usize>,
+    /// Beside those of `purge.token_file`.
+    pub token: Option<Token>,
+}
+
+impl Overrides {
+    /// What the environment adds: the token in `LARDER_TOKEN`.
+    ///
+    /// # Errors
+    ///
+    /// It is set, and not to a token.
+    pub fn from_environment() -> Result<Self, Faults> {
+        let faulty = |wrong: Wrong| {
+            let fault = Fault { place: Place::Whole, what: wrong.what, right: Some(wrong.right) };
+            Faults::new("environment", "", vec![fault])
+        };
+        Ok(Self { token: token::from_environment().map_err(faulty)?, ..Self::default() })
+    }
 }
 
 impl Config {

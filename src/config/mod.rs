@@ -17,6 +17,7 @@ mod pattern;
 mod read;
 pub mod reference;
 mod suggest;
+mod token;
 pub mod units;
 mod validate;
 mod value;
@@ -26,6 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use http::uri::{Authority, Scheme};
 use ipnet::IpNet;
 
@@ -34,6 +36,8 @@ use crate::policy::Rules;
 pub use address::{listen as parse_listen, origin as parse_origin};
 pub use fault::{Fault, Faults, Place};
 pub use load::Overrides;
+pub use suggest::nearest;
+pub use token::{Secret, Token, need_token_file, read_token_file, read_tokens};
 
 /// Everything that can be configured, checked and complete.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub struct Config {
     pub server: Server,
     /// The second listener.
     pub admin: Admin,
+    /// Who may purge, and how much at once.
+    pub purge: Purge,
     /// The store and its limits.
     pub cache: Cache,
     /// Process log and access log.
@@ -93,6 +99,32 @@ pub struct Admin {
     pub probe_listen: Option<SocketAddr>,
 }
 
+/// `[purge]`
+#[derive(Clone, Debug)]
+pub struct Purge {
+    /// Bearer tokens, read again when they change; see [`read_tokens`].
+    pub token_file: Option<PathBuf>,
+    /// One more token, from the environment.
+    pub token: Option<Token>,
+    /// Peers that may use the method `PURGE` without a token.
+    pub allow: Vec<IpNet>,
+    /// Most targets of one purge.
+    pub max_targets: usize,
+    /// Longest content of a purge request, in bytes.
+    pub max_body: usize,
+    /// Most entries that are refreshed after a soft purge that asks for it.
+    pub refresh_entries: usize,
+    /// Most of them at once.
+    pub refresh_concurrency: usize,
+}
+
+impl Purge {
+    /// Whether there is a token, so that whoever has none can be told from whoever has.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some() || self.token_file.is_some()
+    }
+}
+
 /// `[cache]`
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -112,6 +144,40 @@ pub struct Cache {
     pub stream_window: usize,
     /// How long an answer that could not be shared keeps later requests for the same from waiting for each other.
     pub hit_for_miss: Duration,
+    /// Response fields that carry tags, each named once.
+    pub tag_fields: Vec<TagField>,
+    /// The most tags, and the most groups, of a response that is stored.
+    pub max_tags: usize,
+    /// The longest tag or group of a response that is stored, in bytes.
+    pub max_tag_length: usize,
+}
+
+/// A field that carries tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagField {
+    /// Which.
+    pub name: HeaderName,
+    /// What stands between two tags.
+    pub separator: TagSeparator,
+}
+
+/// What stands between two tags. No tag of the field holds it: nothing is unquoted or decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagSeparator {
+    /// A comma, with or without white space around it.
+    Comma,
+    /// White space.
+    Space,
+}
+
+impl TagSeparator {
+    /// Whether two tags meet at this byte.
+    pub fn is(self, byte: u8) -> bool {
+        match self {
+            Self::Comma => byte == b',',
+            Self::Space => byte == b' ' || byte == b'\t',
+        }
+    }
 }
 
 /// `[log]`

@@ -1,7 +1,7 @@
 //! Hosts, paths, methods and names.
 
 use globset::{GlobBuilder, GlobMatcher};
-use http::Method;
+use http::{HeaderName, Method};
 use tracing_subscriber::EnvFilter;
 
 use super::address::read_authority;
@@ -96,6 +96,17 @@ pub(super) fn method(text: &str) -> Result<Method, Wrong> {
         Ok(_) => Err(Wrong::new(format!("`{text}` is not a method"), format!("write \"{upper}\""))),
         Err(_) => Err(Wrong::new(format!("`{text}` is not a method"), "write one such as \"GET\"")),
     }
+}
+
+/// Reads the name of a field, in any case.
+pub(super) fn field_name(text: &str) -> Result<HeaderName, Wrong> {
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
+        let right = match text.trim_end_matches([':', ' ']) {
+            name if HeaderName::from_bytes(name.as_bytes()).is_ok() => format!("write \"{name}\""),
+            _ => "write one such as \"Cache-Tag\"".to_owned(),
+        };
+        Wrong::new(format!("`{text}` is not the name of a field"), right)
+    })
 }
 
 /// Reads a filter of the process log.

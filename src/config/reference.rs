@@ -7,7 +7,7 @@ mod example;
 mod tables;
 
 pub use example::render_example;
-pub(super) use tables::{ADMIN, CACHE, HEURISTIC, LOG, ROUTE, SERVER, TABLES, UPSTREAM};
+pub(super) use tables::{ADMIN, CACHE, HEURISTIC, LOG, PURGE, ROUTE, SERVER, TABLES, UPSTREAM};
 
 use super::units;
 
@@ -92,6 +92,8 @@ pub enum Kind {
     PathGlob,
     /// `"GET"`.
     Method,
+    /// `"Cache-Tag"`.
+    FieldName,
     /// `true`, `false` or `{ fraction = 0.1, max = "1d" }`.
     Heuristic,
     /// A share between 0 and 1.
@@ -122,6 +124,7 @@ impl Kind {
             Self::HostPattern => "a host such as \"api.example.com\" or \"*.example.com\"".to_owned(),
             Self::PathGlob => "a path such as \"/api/**\"".to_owned(),
             Self::Method => "a method such as \"GET\"".to_owned(),
+            Self::FieldName => "the name of a field such as \"Cache-Tag\"".to_owned(),
             Self::Heuristic => "true, false or { fraction = 0.1, max = \"1d\" }".to_owned(),
             Self::Fraction => "a number above 0, at most 1".to_owned(),
         }

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use super::reference::{TABLES, Table};
 
 /// The candidate that is nearest to `word`, if any is near.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     let most = (word.chars().count() / 3).max(1);
     candidates

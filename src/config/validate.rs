@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::fault::Place;
 use super::read::{At, Notes};
 use super::units::{show_duration, show_size};
-use super::{Config, Route};
+use super::{Config, Route, TagSeparator};
 use crate::policy::Rules;
 
 /// The name of the route that is added where the file leaves requests over.
@@ -35,8 +35,14 @@ pub(super) fn complete(config: &mut Config) {
     }
 }
 
-/// Notes the files that are named but cannot be read.
+/// Notes the files that are named but cannot be read, or do not hold what they should.
 pub(super) fn check_files(config: &Config, notes: &Notes) {
+    if let Some(path) = &config.purge.token_file
+        && let Err(wrong) = super::token::need_token_file(path)
+    {
+        let what = format!("`token_file`: {}", wrong.what);
+        note(notes, At { table: "purge", index: 0, key: "token_file" }, what, Some(&wrong.right));
+    }
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let Some(path) = &upstream.ca_file else { continue };
         if let Err(error) = std::fs::File::open(path) {
@@ -54,9 +60,11 @@ fn listeners(config: &Config, notes: &Notes) {
     if config.server.listen.is_empty() && notes.is_sound(LISTEN) {
         note(notes, LISTEN, "`listen`: there is no address", Some("name at least one"));
     }
-    if let Some(address) = config.admin.listen.filter(|address| !is_loopback(*address)) {
+    let in_the_open = |address: &SocketAddr| !is_loopback(*address) && !config.purge.has_token();
+    if let Some(address) = config.admin.listen.filter(in_the_open) {
         let right = format!(
-            "listen on a loopback address such as \"127.0.0.1:{}\"; `probe_listen` may offer health and metrics to others",
+            "name a file of tokens by `token_file` in [purge], or set LARDER_TOKEN, or listen on a loopback address \
+             such as \"127.0.0.1:{}\"; `probe_listen` may offer health and metrics to others",
             address.port()
         );
         note(
@@ -93,6 +101,7 @@ fn limits(config: &Config, notes: &Notes) {
         let right = format!("`memory` is {}: write at most \"{}\"", show_size(memory), show_size(memory / 2));
         note(notes, cache("max_object"), what, Some(&right));
     }
+    tag_fields(config, notes);
     let server = |key| At { table: "server", index: 0, key };
     if config.server.max_target >= config.server.max_head
         && notes.is_sound(server("max_target"))
@@ -101,6 +110,25 @@ fn limits(config: &Config, notes: &Notes) {
         let right = "make `max_head` the larger one: the target is a part of the head";
         let at = if notes.place(server("max_target")).is_some() { "max_target" } else { "max_head" };
         note(notes, server(at), "`max_target` is not less than `max_head`", Some(right));
+    }
+}
+
+fn tag_fields(config: &Config, notes: &Notes) {
+    let mut named = HashSet::new();
+    for field in &config.cache.tag_fields {
+        let key = match field.separator {
+            TagSeparator::Comma => "comma_tags",
+            TagSeparator::Space => "space_tags",
+        };
+        if !named.insert(&field.name) {
+            let what = format!("`{key}`: `{}` is named twice", field.name);
+            note(
+                notes,
+                At { table: "cache", index: 0, key },
+                what,
+                Some("a field's tags are separated in one way"),
+            );
+        }
     }
 }
 

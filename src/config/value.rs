@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use globset::GlobMatcher;
-use http::Method;
+use http::{HeaderName, Method};
 use ipnet::IpNet;
 use toml::de::DeValue;
 
@@ -123,6 +123,12 @@ impl Value for Origin {
 impl Value for Method {
     fn read(value: &DeValue<'_>, key: &Key) -> Result<Self, Wrong> {
         pattern::method(text(value, key)?)
+    }
+}
+
+impl Value for HeaderName {
+    fn read(value: &DeValue<'_>, key: &Key) -> Result<Self, Wrong> {
+        pattern::field_name(text(value, key)?)
     }
 }
 

@@ -162,19 +162,20 @@ pub(super) fn named_in_connection(fields: &HeaderMap) -> Vec<HeaderName> {
 
 /// Removes the fields that belong to the connection they came on, in either direction (RFC 9110 §7.6.1).
 pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
+    if !has_any(fields, &HOP_BY_HOP) {
+        return;
+    }
     for name in named_in_connection(fields) {
         fields.remove(name);
     }
-    remove_all(fields, &HOP_BY_HOP);
+    for name in &HOP_BY_HOP {
+        fields.remove(name);
+    }
 }
 
-/// Removes the fields of these names. A look at the few that are there spares a search for each that might be.
-pub fn remove_all(fields: &mut HeaderMap, names: &[HeaderName]) {
-    if fields.keys().any(|name| names.contains(name)) {
-        for name in names {
-            fields.remove(name);
-        }
-    }
+/// Whether there is a field of one of these names. A look at the few that are there spares a search for each that might be.
+pub(super) fn has_any(fields: &HeaderMap, names: &[HeaderName]) -> bool {
+    fields.keys().any(|name| names.contains(name))
 }
 
 /// The fields of a response that are stored (RFC 9111 §3.1): all but those of the connection, those between proxies,

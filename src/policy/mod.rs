@@ -10,7 +10,7 @@
 //! for it. When a request finds it, [`Variant::matches`] says whether it is the right one, [`judge`] whether it may
 //! be delivered, [`evaluate`] and [`select`] whether as a 304 or as ranges. When it is stale, [`make_conditional`]
 //! asks the origin about it, and [`selected_by_304`] and [`freshen`] apply the answer. Unsafe methods end at
-//! [`invalidated`].
+//! [`invalidated`] and [`invalidated_groups`].
 //!
 //! # Layout
 //!
@@ -28,6 +28,7 @@ pub mod directives;
 pub mod entity_tag;
 pub mod fields;
 pub mod freshness;
+pub mod groups;
 pub mod invalidation;
 pub mod precondition;
 pub mod range;
@@ -46,6 +47,7 @@ pub use directives::{RequestDirectives, ResponseDirectives};
 pub use entity_tag::EntityTag;
 pub use fields::{ensure_date, storable_fields, strip_hop_by_hop};
 pub use freshness::Terms;
+pub use groups::{groups, invalidated_groups};
 pub use invalidation::{invalidated, is_safe};
 pub use precondition::{Precondition, evaluate, strip_conditions};
 pub use range::{ByteRange, ContentRange, Ranges, select};

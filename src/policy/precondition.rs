@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 
 use super::Validators;
 use super::entity_tag::{EntityTag, TagList};
@@ -21,10 +21,16 @@ pub enum Precondition {
     Failed,
 }
 
+static CONDITIONS: [HeaderName; 4] =
+    [header::IF_MATCH, header::IF_UNMODIFIED_SINCE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
 /// Evaluates the conditions of a GET or HEAD against a 2xx response, in the order of RFC 9110 §13.2.2.
 ///
 /// `received`, on the wall clock, stands in for a missing `Last-Modified` and `Date` (RFC 9111 §4.3.2).
 pub fn evaluate(request: &HeaderMap, stored: &Validators, received: SystemTime) -> Precondition {
+    if !fields::has_any(request, &CONDITIONS) {
+        return Precondition::Proceed;
+    }
     match TagList::parse(request, header::IF_MATCH) {
         Some(tags) if !has_match(&tags, stored, EntityTag::matches_strongly) => return Precondition::Failed,
         Some(_) => {}

@@ -17,7 +17,7 @@ pub struct Stored<'a> {
 
 impl Stored<'_> {
     /// `Ok`: fresh for so long. `Err`: stale since so long, by age or by a soft purge, whichever was earlier.
-    fn remaining(&self) -> Result<Duration, Duration> {
+    pub fn remaining(&self) -> Result<Duration, Duration> {
         match (self.terms.remaining(self.resident), self.softened) {
             (remaining, None) => remaining,
             (Ok(_), Some(since)) => Err(since),

@@ -77,6 +77,20 @@ impl Variant {
         &self.key
     }
 
+    /// Puts the selecting fields into a request in the form in which they are compared, in place of what it has of them.
+    /// So an origin that is asked on behalf of all whose fields are equal in that form chooses by nothing else.
+    pub fn write_to(&self, request: &mut HeaderMap) {
+        let mut key = &*self.key;
+        for name in &self.fields {
+            let _ = pop(&mut key);
+            // What came as a value, and has lost nothing but bytes since, is one.
+            match pop(&mut key).map(HeaderValue::from_bytes) {
+                Some(Ok(value)) => drop(request.insert(name, value)),
+                Some(Err(_)) | None => drop(request.remove(name)),
+            }
+        }
+    }
+
     /// Whether a stored response with this variant may answer the request (§4.1). `content_language` is the stored
     /// response's: it also answers a request whose one most preferred language it is.
     pub fn matches(&self, request: &HeaderMap, content_language: Option<&HeaderValue>) -> bool {
@@ -125,22 +139,33 @@ fn normal_value<'a>(name: &HeaderName, request: &'a HeaderMap) -> Option<Cow<'a,
     let normal = match *name {
         header::ACCEPT_LANGUAGE => accept::normal_languages(&value),
         header::ACCEPT_ENCODING => accept::normal_encodings(&value),
-        // Cookies are separated by semicolons; a comma is part of a value.
-        header::COOKIE => None,
+        // No lists: a comma is part of the value.
+        header::AUTHORIZATION
+        | header::COOKIE
+        | header::DATE
+        | header::FROM
+        | header::HOST
+        | header::IF_MODIFIED_SINCE
+        | header::IF_UNMODIFIED_SINCE
+        | header::ORIGIN
+        | header::REFERER
+        | header::USER_AGENT => None,
         _ => without_list_spaces(&value),
     };
     Some(normal.map_or(value, Cow::Owned))
 }
 
-/// All lines as one (RFC 9110 §5.3; for cookies RFC 9113 §8.2.3).
+/// All lines as one (RFC 9110 §5.3; for cookies RFC 9113 §8.2.3). Empty ones add nothing.
 fn combined<'a>(name: &HeaderName, request: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
     let mut lines = syntax::lines(request, name).map(syntax::trim);
     let first = lines.next()?;
     let mut all = Cow::Borrowed(first);
     let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b"," };
-    for line in lines {
+    for line in lines.filter(|line| !line.is_empty()) {
         let all = all.to_mut();
-        all.extend_from_slice(separator);
+        if !all.is_empty() {
+            all.extend_from_slice(separator);
+        }
         all.extend_from_slice(line);
     }
     Some(all)

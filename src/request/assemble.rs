@@ -20,11 +20,11 @@ use crate::policy::target::Target;
 use crate::policy::validation::Validators;
 use crate::policy::vary::{Variant, Vary};
 use crate::request::error;
-use crate::request::tags;
+use crate::request::tags::{self, Labels};
 use crate::request::worker::Engine;
 use crate::store::{self, Entry, Extent, Head, Limits, Sealed, Writer};
 use crate::upstream::ResponseBody;
-use crate::validity::{Marks, Sequence, Stamp, Subjects};
+use crate::validity::{Group, Marks, Sequence, Stamp, Subjects};
 
 /// The request side of a fetch: all that judging and storing its response needs.
 #[derive(Clone)]
@@ -46,14 +46,19 @@ impl Asked {
         Target { scheme: self.scheme, authority: &self.authority, path: self.target.as_str() }
     }
 
-    /// What its responses can be purged by.
-    pub(crate) fn subjects<'a>(&'a self, url: &'a str, tags: &'a [&'a str]) -> Subjects<'a> {
+    /// What its responses can be purged by, whatever they carry: `url` is that of [`Asked::url`].
+    pub(crate) fn address<'a>(&'a self, url: &'a str) -> Subjects<'a> {
         let authority = self.authority.as_str();
         let host = match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,
         };
-        Subjects { host, url, tags, groups: &[] }
+        Subjects::address(host, url)
+    }
+
+    /// Scheme and authority: within it the names of groups mean something.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
     }
 
     /// What a purge can name: the authority and the path, whatever the scheme.
@@ -99,9 +104,13 @@ impl Share {
     }
 
     /// Whether a request that arrived at `arrived` must not have this content, because a purge that came before
-    /// the request has killed it. Requests that arrived before the fetch was sent precede any such purge.
-    pub(crate) fn is_dead_for(&self, engine: &Engine, arrived: Sequence) -> bool {
-        arrived > self.sent && engine.log.check(&self.marks, &Stamp::new(self.sent)).is_none()
+    /// the request has killed it, or made it stale. Requests that arrived before the fetch was sent precede any such
+    /// purge.
+    pub(crate) fn is_outdated_for(&self, engine: &Engine, arrived: Sequence) -> bool {
+        let is_current = |stamp: &Stamp| {
+            engine.log.check(&self.marks, stamp).is_some_and(|alive| alive.softened().is_none())
+        };
+        arrived > self.sent && !is_current(&Stamp::new(self.sent))
     }
 }
 
@@ -155,17 +164,16 @@ pub(crate) fn share(
     if length.is_some_and(|length| length > engine.config.cache.max_object) {
         return unshared(parts, content, error::DECLARED_TOO_LARGE, false);
     }
-    let tags = tags::of(&parts.headers);
-    let marks = match mark(engine, asked, &tags, receipt.sent) {
-        Some(marks) => marks,
-        None => return unshared(parts, content, error::PURGED_MEANWHILE, true),
+    let marks = match mark(engine, asked, &parts.headers, receipt.sent) {
+        Ok(marks) => marks,
+        Err(reason) => return unshared(parts, content, reason, reason == error::PURGED_MEANWHILE),
     };
     let variant = match Vary::parse(&parts.headers) {
         Vary::Fields(names) => Variant::of(&names, &asked.fields),
         Vary::Absent | Vary::Star => Variant::default(),
     };
     let mut fields = parts.headers;
-    tags::strip(&mut fields);
+    tags::strip(&engine.config.cache, &mut fields);
     let limits = Limits {
         max_object: engine.config.cache.max_object,
         window: engine.config.cache.stream_window,
@@ -190,10 +198,23 @@ pub(crate) fn share(
     Ok((share, filler))
 }
 
-/// The cells by which purges reach a response. `None`: what is known of purges since `sent` was forgotten.
-pub(crate) fn mark(engine: &Engine, asked: &Asked, tags: &[String], sent: Sequence) -> Option<Marks> {
-    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    engine.log.intern(&asked.subjects(&asked.url(), &tags), sent)
+/// The cells by which purges reach a response with these fields.
+///
+/// # Errors
+///
+/// The reason why it must not be stored: purges could not reach it by all that it carries, or what is known of purges
+/// since `sent` was forgotten.
+pub(crate) fn mark(
+    engine: &Engine,
+    asked: &Asked,
+    response: &HeaderMap,
+    sent: Sequence,
+) -> Result<Marks, &'static str> {
+    let labels = Labels::of(&engine.config.cache, response)?;
+    let (url, origin) = (asked.url(), asked.origin());
+    let groups: Vec<Group<'_>> = labels.groups.iter().map(|name| Group { origin: &origin, name }).collect();
+    let subjects = Subjects { tags: &labels.tags, groups: &groups, ..asked.address(&url) };
+    engine.log.intern(&subjects, sent).ok_or(error::PURGED_MEANWHILE)
 }
 
 /// Which bytes of the representation a response holds; `None` if it is not an answer to what was asked.
@@ -373,6 +394,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
         received: new.received,
         received_wall: new.received_wall,
         marks: new.marks.union(&old.marks),
-        stamp: Stamp::new(new.stamp.body().min(old.stamp.body())),
+        // An equal strong validator vouches for the old bytes as a 304 would: they are current, and no younger for it.
+        stamp: Stamp::new(new.stamp.body().min(old.stamp.body())).revalidated(new.stamp.validated()),
     })))
 }

@@ -178,7 +178,9 @@ impl Drop for Body {
     fn drop(&mut self) {
         if let Some(pending) = self.record.take() {
             let Pending { mut record, engine } = *pending;
-            record.ended = engine.clock.moment();
+            if record.line.is_some() {
+                record.ended = engine.clock.moment();
+            }
             record.aborted = !self.ended && !self.source.is_end();
             engine.telemetry.finish(record);
         }

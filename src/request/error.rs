@@ -1,9 +1,15 @@
 //! The one place where a failure becomes a status code and a problem document (RFC 9457).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION,
+};
 use http::{Response, StatusCode};
 
+use crate::purge::{self, Denied};
 use crate::upstream::Failure;
 
 /// Reasons to pass a request on, or not to answer it, beside those of `policy` and `upstream`.
@@ -24,6 +30,8 @@ pub(crate) const RANGE_ANSWER: &str = "range-answer";
 pub(crate) const RANGE_MISMATCH: &str = "content-range-mismatch";
 pub(crate) const ABANDONED: &str = "fetch-abandoned";
 pub(crate) const DECLARED_TOO_LARGE: &str = "declared-too-large";
+pub(crate) const TOO_MANY_TAGS: &str = "too-many-tags";
+pub(crate) const UNREADABLE_TAGS: &str = "unreadable-tags";
 pub(crate) const HEAD_MEMORY: &str = "head-memory";
 pub(crate) const NOT_MODIFIED_UNASKED: &str = "unexpected-304";
 pub(crate) const STALE_IF_ERROR: &str = "stale-if-error";
@@ -51,6 +59,8 @@ pub const fn reasons() -> &'static [&'static str] {
         RANGE_MISMATCH,
         ABANDONED,
         DECLARED_TOO_LARGE,
+        TOO_MANY_TAGS,
+        UNREADABLE_TAGS,
         HEAD_MEMORY,
         NOT_MODIFIED_UNASKED,
         STALE_IF_ERROR,
@@ -60,13 +70,15 @@ pub const fn reasons() -> &'static [&'static str] {
     ]
 }
 
+const NO_STORE: (HeaderName, HeaderValue) = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
 /// An answer that Larder gives on its own.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) reason: &'static str,
-    detail: Option<&'static str>,
-    fields: Vec<(http::HeaderName, HeaderValue)>,
+    detail: Option<Cow<'static, str>>,
+    fields: Vec<(HeaderName, HeaderValue)>,
     content: Option<Bytes>,
 }
 
@@ -77,8 +89,8 @@ impl Refusal {
     }
 
     /// The same with an explanation for people.
-    pub fn explained(self, detail: &'static str) -> Self {
-        Self { detail: Some(detail), ..self }
+    pub fn explained(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// The final recipient of an `OPTIONS` speaks for itself.
@@ -111,14 +123,25 @@ impl Refusal {
         }
     }
 
+    /// What came of a purge, as JSON.
+    pub(crate) fn purged(report: Vec<u8>) -> Self {
+        Self {
+            fields: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json")), NO_STORE],
+            content: Some(Bytes::from(report)),
+            ..Self::new(StatusCode::OK, purge::PURGED)
+        }
+    }
+
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason, self.detail));
+        let detail = self.detail.as_deref();
+        let content = self.content.unwrap_or_else(|| problem(self.status, self.reason, detail));
         let mut response = Response::new(content);
         *response.status_mut() = self.status;
         let fields = response.headers_mut();
         if self.fields.is_empty() {
             fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-            fields.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            let (name, value) = NO_STORE;
+            fields.insert(name, value);
         }
         for (name, value) in self.fields {
             fields.insert(name, value);
@@ -130,6 +153,22 @@ impl Refusal {
 impl From<&Failure> for Refusal {
     fn from(failure: &Failure) -> Self {
         Self::new(status_of(failure), failure.as_str())
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let status = match denied {
+            Denied::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Denied::TokenMissing | Denied::TokenWrong | Denied::NotAllowed => StatusCode::FORBIDDEN,
+        };
+        Self::new(status, denied.reason()).explained(denied.detail())
+    }
+}
+
+impl From<purge::Fault> for Refusal {
+    fn from(fault: purge::Fault) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, purge::MALFORMED).explained(fault.to_string())
     }
 }
 

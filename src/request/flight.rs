@@ -1,13 +1,15 @@
 //! Fetching in company: who goes, what the origin's answer means, and what those who waited make of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::clock::Moment;
 use crate::policy::validation::{make_conditional, offer_tags};
-use crate::policy::vary::Variant;
 use crate::policy::{EntityTag, reuse};
 use crate::request::answer::Answer;
 use crate::request::assemble::{self, Asked, Receipt, Share};
@@ -74,7 +76,7 @@ pub(crate) async fn fetch(
             let (hand_over, handed) = oneshot::channel();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hand_over = Some(hand_over);
-            job.hints = request.received.client.on_hints.clone();
+            job.hints = request.received.client.on_hints();
             job.launch();
             let verdict = waiter.verdict().await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
@@ -85,12 +87,40 @@ pub(crate) async fn fetch(
 
 /// Revalidates a stale response that is being served meanwhile, unless somebody already does.
 pub(crate) fn refresh_in_background(worker: &Worker, request: &Routed, found: &Found) {
-    let engine = worker.engine();
-    let id = flight_id(engine, request, false);
-    if let Seat::Lead(obligation) = engine.flights.join(id, &Asking { engine, request }) {
-        let errand = Errand::Whole(Forward::Stale);
-        Job::new(worker, request, found, &errand, obligation, false).launch();
+    if let Seat::Lead(obligation) = join_revalidation(worker.engine(), request) {
+        revalidation(worker, request, found, obligation).launch();
     }
+}
+
+/// How a revalidation went that no client waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// The origin was asked for it.
+    Fetched,
+    /// Somebody else was about it, and has the answer's head by now.
+    Joined,
+}
+
+/// Revalidates a stored response that no client waits for, or waits for whoever already does.
+pub(crate) async fn revalidate(worker: &Worker, request: &Routed, found: &Found) -> Background {
+    match join_revalidation(worker.engine(), request) {
+        Seat::Lead(obligation) => {
+            revalidation(worker, request, found, obligation).fly_counted().await;
+            Background::Fetched
+        }
+        Seat::Follow(mut waiter) => {
+            waiter.verdict().await;
+            Background::Joined
+        }
+    }
+}
+
+fn join_revalidation(engine: &Engine, request: &Routed) -> Seat {
+    engine.flights.join(flight_id(engine, request, false), &Asking { engine, request })
+}
+
+fn revalidation(worker: &Worker, request: &Routed, found: &Found, obligation: Obligation) -> Job {
+    Job::new(worker, request, found, &Errand::Whole(Forward::Stale), obligation, false)
 }
 
 /// The request has conditions or ranges of its own, which an origin that is asked for this client alone may answer.
@@ -103,10 +133,7 @@ fn is_particular(fields: &HeaderMap) -> bool {
 
 fn flight_id(engine: &Engine, request: &Routed, ranged: bool) -> FlightId {
     let fields = &request.received.fields;
-    let variant = match engine.lessons.get(&request.key) {
-        Some(lesson) if !lesson.vary.is_empty() => Variant::of(&lesson.vary, fields).key().into(),
-        _ => Box::default(),
-    };
+    let variant = engine.lessons.variant(request).key().into();
     let range = if ranged { fields.get(RANGE).cloned() } else { None };
     let authorized = fields.contains_key(http::header::AUTHORIZATION);
     FlightId { key: request.key, variant, range, authorized }
@@ -130,11 +157,11 @@ impl Newcomer for Asking<'_> {
 
     fn may_wait(&self, begun: Sequence) -> bool {
         let asked = pass::asked(self.request);
-        self.arrived() <= begun || !self.engine.log.concerns(&asked.subjects(&asked.url(), &[]), begun)
+        self.arrived() <= begun || !self.engine.log.concerns(&asked.address(&asked.url()), begun)
     }
 
     fn may_read(&self, share: &Share) -> bool {
-        !share.is_dead_for(self.engine, self.arrived())
+        !share.is_outdated_for(self.engine, self.arrived())
     }
 }
 
@@ -198,7 +225,7 @@ fn common(
     match verdict {
         Verdict::Shared(share) => {
             let fits = share.selects(&request.received.fields)
-                && !share.is_dead_for(engine, request.received.arrived);
+                && !share.is_outdated_for(engine, request.received.arrived);
             match fits.then(|| share.body.reader()).flatten() {
                 None => Attempt::Back,
                 Some(reader) => {
@@ -215,6 +242,13 @@ fn common(
         }
         Verdict::Stored { entry, forward_status } => match engine.log.check(&entry.marks, &entry.stamp) {
             None => Attempt::Back,
+            // A soft purge came after the condition was sent. Whoever asked before it may have the answer; for others
+            // it is stale, and lookup tells whether they may have it so.
+            Some(alive)
+                if alive.softened().is_some() && request.received.arrived > entry.stamp.validated() =>
+            {
+                Attempt::Back
+            }
             Some(alive) => {
                 let live = Live { entry, alive };
                 let decision = Decision {
@@ -344,11 +378,13 @@ impl Job {
 
     /// Sends it off, apart from the client that caused it.
     fn launch(self) {
-        let panics = PanicCount(self.worker.engine().telemetry.clone());
-        tokio::spawn(async move {
-            let _panics = panics;
-            self.fly().await;
-        });
+        tokio::spawn(self.fly_counted());
+    }
+
+    /// Flies, on a task of its own: a panic ends the task, and is counted.
+    async fn fly_counted(self) {
+        let _panics = PanicCount(self.worker.engine().telemetry.clone());
+        self.fly().await;
     }
 
     async fn fly(mut self) {
@@ -423,36 +459,47 @@ impl Job {
     /// An answer that stands for itself: shared, handed over, or an error for which stale grants stand in.
     async fn conclude(mut self, engine: &Engine, receipt: Receipt, response: Response<ResponseBody>) {
         let status = response.status();
-        let failed = is_error_for_grants(status);
-        if failed {
+        if is_error_for_grants(status) {
             self.hold_off(engine);
-        }
-        let now = receipt.at;
-        let grant = self.selected().is_some_and(|entry| {
-            failed
-                && entry.terms.remaining(now.since(entry.received)).is_err()
-                && !entry.terms.stale_if_error.is_zero()
-        });
-        if grant {
-            self.hand(Box::new(response));
-            return self.obligation.settle(Verdict::ServerError(status));
+            if self.has_stand_in(engine, receipt.at) {
+                self.hand(Box::new(response));
+                return self.obligation.settle(Verdict::ServerError(status));
+            }
         }
         match assemble::share(engine, &self.asked, receipt, response) {
             Ok((share, filler)) => {
                 engine.lessons.storable(self.asked.key, share.variant.fields());
+                // What came together with the head is there before anybody hears of it, so that who waited is woken once
+                // and gets both in one write.
+                let mut filling = pin!(filler.run(engine));
+                let filled = filling.as_mut().now_or_never().is_some();
                 self.obligation.settle(Verdict::Shared(share));
-                filler.run(engine).await;
+                if !filled {
+                    filling.await;
+                }
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);
+                let verdict = if status.is_server_error() {
+                    Verdict::ServerError(status)
+                } else {
+                    engine.lessons.unshared(engine, &self.asked, &unshared, receipt.sent);
+                    Verdict::Released(unshared.reason)
+                };
                 self.hand(Box::new(unshared.response));
-                if status.is_server_error() {
-                    return self.obligation.settle(Verdict::ServerError(status));
-                }
-                engine.lessons.unshared(engine, &self.asked, unshared.owed_to_request, receipt.sent);
-                self.obligation.settle(Verdict::Released(unshared.reason));
+                self.obligation.settle(verdict);
             }
         }
+    }
+
+    /// Whether there is a stale response that may be served in place of an error, so that the error must not replace it.
+    fn has_stand_in(&self, engine: &Engine, now: Moment) -> bool {
+        self.selected().is_some_and(|entry| {
+            let alive = engine.log.check(&entry.marks, &entry.stamp);
+            let live = alive.map(|alive| Live { entry: entry.clone(), alive });
+            live.is_some_and(|live| plan::stored(&live, now).remaining().is_err())
+                && !entry.terms.stale_if_error.is_zero()
+        })
     }
 
     fn unavailable(&self, engine: &Engine, failure: Failure) {

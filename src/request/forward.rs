@@ -31,11 +31,14 @@ pub(crate) fn passed(engine: &Engine, request: &Routed) -> HeaderMap {
     fields
 }
 
-/// The fields of a request whose answer may be shared: without what only concerns this client's copy.
-/// Preconditions and ranges are answered for each client from the shared response.
+/// The fields of a request whose answer may be shared: without what only concerns this client's copy, and with what
+/// the answer is known to be selected by in the form in which that is compared, since the answer is for everybody
+/// whose fields are equal in that form. Preconditions and ranges are answered for each client from the shared response.
 pub(crate) fn shared(engine: &Engine, request: &Routed) -> HeaderMap {
     let received = &request.received;
     let mut fields = received.fields.clone();
+    // First: what is stripped stays so, even if the answer says that it is selected by it.
+    engine.lessons.variant(request).write_to(&mut fields);
     strip_conditions(&mut fields);
     for name in [EXPECT, CACHE_CONTROL, PRAGMA] {
         fields.remove(name);
@@ -61,10 +64,12 @@ pub(crate) fn request(
 
 fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {
     let received = &request.received;
-    let peer = received.client.addr.ip();
+    let peer = received.client.peer();
     let host = engine.config.upstreams[request.upstream].host.as_deref();
     set(fields, HOST, host.unwrap_or(&received.authority));
-    extend_list(fields, X_FORWARDED_FOR, &peer.to_string());
+    if let Some(peer) = peer {
+        extend_list(fields, X_FORWARDED_FOR, &peer.to_string());
+    }
     for (name, value) in [(X_FORWARDED_PROTO, received.scheme), (X_FORWARDED_HOST, &received.authority)] {
         if !fields.contains_key(&name) {
             set(fields, name, value);
@@ -77,13 +82,15 @@ fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {
     }
 }
 
-/// RFC 7239 §4: an IPv6 address stands in brackets and quotes, and so does a host with a port.
-fn forwarded(peer: IpAddr, received: &Received) -> String {
+/// RFC 7239 §4: an IPv6 address stands in brackets and quotes, and so does a host with a port. §6.2: who asks for
+/// nobody in particular calls that unknown.
+fn forwarded(peer: Option<IpAddr>, received: &Received) -> String {
     let mut element = String::with_capacity(64);
     // Writing to a String cannot fail.
     let _ = match peer {
-        IpAddr::V4(address) => write!(element, "for={address}"),
-        IpAddr::V6(address) => write!(element, "for=\"[{address}]\""),
+        Some(IpAddr::V4(address)) => write!(element, "for={address}"),
+        Some(IpAddr::V6(address)) => write!(element, "for=\"[{address}]\""),
+        None => write!(element, "for=unknown"),
     };
     let _ = write!(element, ";host=\"{}\";proto={}", received.authority, received.scheme);
     element

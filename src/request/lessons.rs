@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use moka::sync::Cache;
 
 use crate::clock::Moment;
 use crate::config;
 use crate::key::CacheKey;
-use crate::request::assemble::Asked;
+use crate::policy::vary::Variant;
+use crate::request::assemble::{self, Asked, Unshared};
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
 use crate::validity::{Marks, Sequence, Stamp};
@@ -22,7 +23,7 @@ pub(crate) struct Lessons(Cache<CacheKey, Arc<Lesson>>);
 #[derive(Clone, Default)]
 pub(crate) struct Lesson {
     /// Sorted; the selecting fields of the last response.
-    pub(crate) vary: Arc<[HeaderName]>,
+    vary: Arc<[HeaderName]>,
     marker: Option<Arc<Marker>>,
 }
 
@@ -43,7 +44,7 @@ struct Likeness {
 }
 
 impl Likeness {
-    fn of(fields: &http::HeaderMap) -> Self {
+    fn of(fields: &HeaderMap) -> Self {
         Self {
             authorized: fields.contains_key(http::header::AUTHORIZATION),
             ranged: fields.contains_key(http::header::RANGE),
@@ -60,6 +61,14 @@ impl Lessons {
         self.0.get(key)
     }
 
+    /// The selecting fields of a request under the last Vary rule that was seen for its key.
+    pub(crate) fn variant(&self, request: &Routed) -> Variant {
+        match self.get(&request.key) {
+            Some(lesson) if !lesson.vary.is_empty() => Variant::of(&lesson.vary, &request.received.fields),
+            _ => Variant::default(),
+        }
+    }
+
     /// A storable answer came: later flights are told apart by its Vary rule, and a marker is gone.
     pub(crate) fn storable(&self, key: CacheKey, vary: &[HeaderName]) {
         let known = self.0.get(&key);
@@ -73,10 +82,13 @@ impl Lessons {
     }
 
     /// An answer came that cannot be shared.
-    pub(crate) fn unshared(&self, engine: &Engine, asked: &Asked, owed_to_request: bool, sent: Sequence) {
-        let Some(marks) = super::assemble::mark(engine, asked, &[], sent) else { return };
+    pub(crate) fn unshared(&self, engine: &Engine, asked: &Asked, unshared: &Unshared, sent: Sequence) {
+        // A purge by what it carries removes the marker, too; unless it carries too much, then only one by URL or host.
+        let marks = assemble::mark(engine, asked, unshared.response.headers(), sent)
+            .or_else(|_| assemble::mark(engine, asked, &HeaderMap::new(), sent));
+        let Ok(marks) = marks else { return };
         let marker = Marker {
-            owed_to: owed_to_request.then(|| Likeness::of(&asked.fields)),
+            owed_to: unshared.owed_to_request.then(|| Likeness::of(&asked.fields)),
             marks,
             stamp: Stamp::new(sent),
             until: engine.clock.moment() + engine.config.cache.hit_for_miss,

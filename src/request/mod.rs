@@ -11,6 +11,8 @@
 //! | act | `coalesce`, `flight`, `pass` | [`Answer`] |
 //! | respond | `respond` | the response: preconditions, ranges, `Age`, `Via`, `Cache-Status` |
 //!
+//! `PURGE` is answered before any of that, in `purge`.
+//!
 //! A request that waited for a fetch whose answer died meanwhile (it was purged) goes back to lookup; sent back
 //! twice, it fetches alone, so that a storm of purges cannot keep it for ever.
 
@@ -26,7 +28,9 @@ mod lookup;
 mod multipart;
 mod pass;
 mod plan;
+mod purge;
 mod receive;
+mod refresh;
 mod refused;
 mod respond;
 mod revalidate;
@@ -35,7 +39,8 @@ mod worker;
 
 pub use body::Body;
 pub use error::{Refusal, reasons};
-pub use receive::{Client, Head};
+pub use receive::{Client, Head, Hinted};
+pub use refresh::Refresher;
 pub use worker::{Engine, Worker};
 
 use std::future::{Ready, ready};
@@ -45,6 +50,7 @@ use futures_util::future::Either;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
+use crate::clock::Moment;
 use crate::request::answer::Answer;
 use crate::request::coalesce::Company;
 use crate::request::flight::Attempt;
@@ -66,13 +72,17 @@ impl Worker {
     /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
     pub fn handle(&self, head: Head, content: Incoming, client: Client) -> Answering {
         let engine = self.shared_engine();
+        if purge::is_purge(&head) {
+            let answered = purge::answer(&engine, &head, &client);
+            return Either::Left(ready(respond::refuse(engine, answered)));
+        }
         let routed =
             Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
         let mut request = match routed {
             Ok(request) => request,
             Err(refused) => return Either::Left(ready(respond::refuse(engine, *refused))),
         };
-        let (found, plan) = look(&engine, &request);
+        let (found, plan) = look(&engine, &request, request.received.at);
         match plan {
             Plan::Deliver(delivery) => {
                 Either::Left(ready(respond::respond(engine, request, Answer::Stored(delivery))))
@@ -116,19 +126,19 @@ impl Worker {
             if attempt >= SHARED_ATTEMPTS {
                 company = Company::Alone;
             }
-            (found, plan) = look(self.engine(), request);
+            (found, plan) = look(self.engine(), request, self.engine().clock.moment());
         }
         let refusal = Refusal::new(StatusCode::BAD_GATEWAY, error::ABANDONED);
         Answer::Failed { refusal, decision: Decision::local(error::ABANDONED) }
     }
 }
 
-/// What is stored for a request, and what to do about it.
-fn look(engine: &Engine, request: &Routed) -> (Found, Plan) {
+/// What is stored for a request, and what to do about it at `now`.
+fn look(engine: &Engine, request: &Routed, now: Moment) -> (Found, Plan) {
     if let Some(reason) = request.passes() {
         return (Found::default(), Plan::Pass(reason));
     }
     let found = lookup::lookup(engine, request);
-    let plan = plan::plan(&found, request, engine.clock.moment());
+    let plan = plan::plan(&found, request, now);
     (found, plan)
 }

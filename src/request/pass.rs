@@ -7,17 +7,16 @@ use http::header::HeaderMap;
 use http::{Method, Response};
 use http_body::Body as _;
 
-use crate::policy::invalidation;
-use crate::policy::{HeadUpdate, head_update};
+use crate::policy::{self, HeadUpdate, head_update, invalidation};
 use crate::request::answer::Answer;
 use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::error::{self, Refusal};
 use crate::request::receive::Routed;
 use crate::request::worker::{Engine, Worker};
-use crate::request::{forward, lookup, revalidate, tags};
+use crate::request::{forward, lookup, revalidate};
 use crate::telemetry::{Decision, Forward};
 use crate::upstream::{RequestBody, ResponseBody};
-use crate::validity::{Fact, Kind, Sequence, Stamp, Subject};
+use crate::validity::{Fact, Group, Kind, Sequence, Stamp, Subject};
 
 pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static str) -> Answer {
     let engine = worker.engine();
@@ -27,7 +26,7 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
     let body = take_content(request);
     let method = request.received.method.clone();
     let outgoing = forward::request(&request.received.target, method, fields, body);
-    let hints = request.received.client.on_hints.clone();
+    let hints = request.received.client.on_hints();
     let decision = Decision { detail: Some(reason), ..Decision::forwarded(forward_for(reason)) };
     let mut response = match worker.send(request.upstream, outgoing, hints).await {
         Ok(response) => response,
@@ -87,8 +86,8 @@ pub(crate) fn asked(request: &Routed) -> Asked {
     }
 }
 
-/// Publishes what a non-error answer to an unsafe method invalidates, before its first byte goes to the client:
-/// who has seen the answer reads his own write.
+/// Publishes what a non-error answer to an unsafe method invalidates (RFC 9111 §4.4, and groups by RFC 9875 §3), as
+/// one purge and before its first byte goes to the client: who has seen the answer reads his own write.
 ///
 /// Returns the number under which the response itself may be stored: its content is the state after the write, so
 /// its own invalidation does not kill it, but a purge that came in between would.
@@ -108,17 +107,19 @@ fn invalidate(
     if stale.is_empty() {
         return Some(sent);
     }
+    let asked = asked(request);
     let urls: Vec<String> = stale.into_iter().map(|(authority, path)| authority + &path).collect();
-    let facts: Vec<Fact<'_>> =
-        urls.iter().map(|url| Fact { subject: Subject::Url(url), kind: Kind::Hard }).collect();
+    let (origin, groups) = (asked.origin(), policy::invalidated_groups(response.headers()));
+    let subjects = urls.iter().map(|url| Subject::Url(url));
+    let subjects = subjects.chain(groups.iter().map(|name| Subject::Group(Group { origin: &origin, name })));
+    let facts: Vec<Fact<'_>> = subjects.map(|subject| Fact { subject, kind: Kind::Hard }).collect();
     let now = engine.clock.moment();
-    let tags = tags::of(response.headers());
-    match assemble::mark(engine, &asked(request), &tags, sent) {
-        Some(marks) => {
+    match assemble::mark(engine, &asked, response.headers(), sent) {
+        Ok(marks) => {
             let (own, alive) = engine.log.publish_own(&facts, now, &marks, &Stamp::new(sent));
             alive.then_some(own)
         }
-        None => {
+        Err(_) => {
             engine.log.publish(&facts, now);
             None
         }
@@ -127,6 +128,10 @@ fn invalidate(
 
 fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response: &Response<ResponseBody>) {
     let Some(live) = lookup::lookup(engine, request).whole else { return };
+    // What was asked for earlier says nothing about it; between the two there may have been a purge.
+    if receipt.sent < live.entry.stamp.validated() {
+        return;
+    }
     let stored = live.entry.head.to_map();
     let fields: &HeaderMap = response.headers();
     match head_update(&stored, live.entry.body.len(), response.status(), fields) {

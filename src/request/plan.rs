@@ -145,13 +145,12 @@ pub(crate) fn stored(live: &Live, now: Moment) -> Stored<'_> {
 /// Seconds of freshness left, negative when stale (RFC 9211 §2.4): since it expired or was softened, whichever came first.
 pub(crate) fn ttl(stored: &Stored<'_>) -> i64 {
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    let since = match (stored.terms.remaining(stored.resident), stored.softened) {
-        (Ok(left), None) => return seconds(left),
-        (remaining, softened) => remaining.err().max(softened).unwrap_or_default(),
-    };
-    // Rounded down, so that what is stale is never taken for fresh.
-    let whole = since.subsec_nanos() == 0 && !since.is_zero();
-    if whole { -seconds(since) } else { -seconds(since) - 1 }
+    match stored.remaining() {
+        Ok(left) => seconds(left),
+        // Rounded down, so that what is stale is never taken for fresh.
+        Err(since) if since.subsec_nanos() == 0 && !since.is_zero() => -seconds(since),
+        Err(since) => -seconds(since) - 1,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The first two stages: what was received, and what it asks for.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
 use http::uri::PathAndQuery;
@@ -42,13 +43,38 @@ pub struct Client {
     pub addr: SocketAddr,
     /// `http` or `https`, of the listener.
     pub scheme: &'static str,
-    /// Takes early hints towards this client; `None` where the client cannot understand them.
-    pub on_hints: Option<OnHints>,
+    /// The way for early hints; `None` where the client cannot understand them.
+    pub hinted: Option<Arc<dyn Hinted>>,
+}
+
+impl Client {
+    /// Takes early hints that come for the request now being handled.
+    pub(crate) fn on_hints(&self) -> Option<OnHints> {
+        self.hinted.as_ref().map(|client| client.on_hints())
+    }
+}
+
+/// One who may be told early hints.
+pub trait Hinted: Send + Sync {
+    /// Takes those for the request now being handled. Asked for only when a request goes to an origin.
+    fn on_hints(&self) -> OnHints;
+}
+
+impl Client {
+    /// Larder itself, when it asks for nobody in particular.
+    pub(crate) fn ourselves(scheme: &'static str) -> Self {
+        Self { addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), scheme, hinted: None }
+    }
+
+    /// The peer's address, if there is a peer: no socket's is the unspecified one.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        Some(self.addr.ip()).filter(|ip| !ip.is_unspecified())
+    }
 }
 
 /// What a client may claim about itself, and fields by which frameworks let it rewrite its request; beside all that begin
 /// with [`FORWARDED_PREFIX`]. They are not part of the cache key, so they are dropped unless the peer is a trusted proxy.
-const CLAIMS: [HeaderName; 6] = [
+static CLAIMS: [HeaderName; 6] = [
     FORWARDED,
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
@@ -91,10 +117,7 @@ impl Received {
     ) -> Result<Self, Box<Refused>> {
         let arrived = engine.log.published();
         let at = engine.clock.moment();
-        let line = engine.telemetry.wants_access_log().then(|| {
-            let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
-            Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
-        });
+        let line = line(engine, &head, &client);
         let Head { method, authority, target, version, mut fields } = head;
         let trusted = engine.trusts(client.addr.ip());
         let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
@@ -133,6 +156,14 @@ impl Received {
     pub(crate) fn effective(&self) -> Target<'_> {
         Target { scheme: self.scheme, authority: &self.authority, path: self.path_and_query() }
     }
+}
+
+/// What the access log wants to know of a request, if there is one.
+pub(crate) fn line(engine: &Engine, head: &Head, client: &Client) -> Option<Box<Line>> {
+    engine.telemetry.wants_access_log().then(|| {
+        let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
+        Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
+    })
 }
 
 /// A request that ends here, with what its record needs.

@@ -10,6 +10,7 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 
+use crate::clock::Moment;
 use crate::policy::precondition::{self, Precondition};
 use crate::policy::range::{self, ByteRange, ContentRange, Ranges};
 use crate::policy::validation::Validators;
@@ -22,25 +23,25 @@ use crate::request::plan::Delivery;
 use crate::request::receive::{Refused, Routed};
 use crate::request::tags;
 use crate::request::worker::Engine;
-use crate::store::{Extent, Reader, Sealed};
+use crate::store::{Entry, Extent, Reader, Sealed};
 use crate::telemetry::{Decision, Record};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Renders an answer for the client that asked.
-pub(crate) fn respond(engine: Arc<Engine>, request: Routed, answer: Answer) -> Response<Body> {
+pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) -> Response<Body> {
     let now = engine.clock.moment();
     let (mut response, decision, asked_origin) = match answer {
         Answer::Stored(delivery) => {
             let decision = delivery.decision;
-            (from_store(&engine, &request, delivery, now), decision, decision.forward.is_some())
+            (from_store(&engine, &mut request, delivery, now), decision, decision.forward.is_some())
         }
         Answer::Filling { share, reader, decision } => {
             (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)
         }
         Answer::Passing { response, decision } => {
             let (mut parts, body) = response.into_parts();
-            tags::strip(&mut parts.headers);
+            tags::strip(&engine.config.cache, &mut parts.headers);
             let body = Body::new(Source::Origin(Box::new(body)));
             (Response::from_parts(parts, body), decision, true)
         }
@@ -116,19 +117,11 @@ fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
     }
 }
 
-fn from_store(
-    engine: &Engine,
-    request: &Routed,
-    delivery: Delivery,
-    now: crate::clock::Moment,
-) -> Response<Body> {
+fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Body> {
     let entry = &delivery.live.entry;
-    let mut fields = HeaderMap::with_capacity(entry.head.len() + 6);
-    entry.head.write_to(&mut fields);
-    set_age(&mut fields, entry.terms.age(now.since(entry.received)));
     entry.count_hit();
     if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, &entry.extent) {
-        return part(fields, &entry.body, within, *first, *complete);
+        return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
     }
     let whole = Whole {
         status: entry.head.status(),
@@ -136,11 +129,23 @@ fn from_store(
         received: entry.received_wall,
         length: Some(entry.body.len()),
     };
-    match shape(engine, request, &whole, &fields) {
+    let shape = shape(engine, request, &whole);
+    let fields = stored_fields(entry, request, now);
+    match shape {
         Shape::Whole => stored_whole(fields, whole.status, &entry.body, request.is_head()),
         Shape::Ranges(ranges) => stored_ranges(fields, &entry.body, ranges),
         shape => bare(shape, fields, entry.body.len()),
     }
+}
+
+/// In the map that held the request's: hyper in turn takes the next request's into that of the response, so there is one map
+/// for all of them.
+fn stored_fields(entry: &Entry, request: &mut Routed, now: Moment) -> HeaderMap {
+    let mut fields = std::mem::take(&mut request.received.fields);
+    fields.clear();
+    entry.head.write_to(&mut fields);
+    set_age(&mut fields, entry.terms.age(now.since(entry.received)));
+    fields
 }
 
 fn from_fill(
@@ -149,7 +154,7 @@ fn from_fill(
     share: &Share,
     reader: Reader,
     collapsed: bool,
-    now: crate::clock::Moment,
+    now: Moment,
 ) -> Response<Body> {
     let mut fields = share.fields.clone();
     if collapsed {
@@ -165,7 +170,7 @@ fn from_fill(
         received: share.received_wall,
         length: share.length,
     };
-    match shape(engine, request, &whole, &fields) {
+    match shape(engine, request, &whole) {
         // Several ranges are cut from a complete body only.
         Shape::Whole => with(fields, share.status, Body::new(Source::Fill(reader))),
         Shape::Ranges(ranges) => match (&ranges[..], share.length) {
@@ -198,7 +203,7 @@ enum Shape {
 }
 
 /// Preconditions, then ranges (RFC 9110 §13.2.2), for an answer that would be a 200.
-fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>, _fields: &HeaderMap) -> Shape {
+fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
     let asked = &request.received;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
     if !reads || whole.status != StatusCode::OK {

@@ -78,9 +78,9 @@ fn freshened(
         delay: receipt.delay,
     })
     .ok()?;
-    // The content was sent with the old tags; a 304 may name new ones. Purges by either must reach it.
-    let marks = assemble::mark(engine, asked, &tags::of(fields), receipt.sent)?.union(&old.marks);
-    tags::strip(&mut merged);
+    // The content was sent with the old tags and groups; a 304 may name new ones. Purges by either must reach it.
+    let marks = assemble::mark(engine, asked, fields, receipt.sent).ok()?.union(&old.marks);
+    tags::strip(&engine.config.cache, &mut merged);
     let variant = match Vary::parse(&merged) {
         Vary::Fields(names) if *names != *old.variant.fields() => Variant::of(&names, &asked.fields),
         Vary::Fields(_) => old.variant.clone(),
@@ -145,9 +145,9 @@ pub(crate) async fn complete(
     }
     let limits = Limits { max_object, window: engine.config.cache.stream_window, expected: Some(length) };
     let sealed = gather(engine, content, limits).await?;
-    let marks = assemble::mark(engine, asked, &tags::of(&parts.headers), receipt.sent)?;
+    let marks = assemble::mark(engine, asked, &parts.headers, receipt.sent).ok()?;
     let mut fields = parts.headers;
-    tags::strip(&mut fields);
+    tags::strip(&engine.config.cache, &mut fields);
     let new = Entry::new(NewEntry {
         head: assemble::pack(engine, parts.status, &fields, &terms)?,
         body: sealed,

@@ -8,6 +8,7 @@ use http::{Request, Response, Version};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::purge::Purger;
 use crate::request::coalesce::Flights;
 use crate::request::lessons::Lessons;
 use crate::store::{Budget, Store};
@@ -23,6 +24,7 @@ pub struct Engine {
     pub(crate) log: Arc<validity::Log>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) store: Arc<Store>,
+    pub(crate) purger: Arc<Purger>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) lessons: Lessons,
     via_1_1: HeaderValue,
@@ -37,6 +39,7 @@ impl Engine {
         log: Arc<validity::Log>,
         budget: Arc<Budget>,
         store: Arc<Store>,
+        purger: Arc<Purger>,
     ) -> Arc<Self> {
         let via = format!("1.1 {}", config.server.name);
         Arc::new(Self {
@@ -49,6 +52,7 @@ impl Engine {
             log,
             budget,
             store,
+            purger,
         })
     }
 
@@ -75,6 +79,16 @@ impl Engine {
     /// What was purged.
     pub fn log(&self) -> &Arc<validity::Log> {
         &self.log
+    }
+
+    /// What it tells the time by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What makes purges.
+    pub fn purger(&self) -> &Arc<Purger> {
+        &self.purger
     }
 
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {

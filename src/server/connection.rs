@@ -14,7 +14,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -23,6 +22,7 @@ use crate::config;
 use super::body::Served;
 use super::guard::{self, Accepted, Limits, Rejection};
 use super::io::ClientIo;
+use super::timer::HeadTimer;
 use super::wire::Wire;
 use super::{Handler, Observer, Peer};
 
@@ -59,7 +59,9 @@ impl<H: Handler> Site<H> {
         let io =
             ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
         let service = service_fn(|request| self.answer(request, &peer));
-        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut protocol = self.protocol.clone();
+        protocol.timer(HeadTimer::new(self.config.header_timeout));
+        let mut connection = pin!(protocol.serve_connection(io, service));
         let mut told = false;
         let ended = poll_fn(|cx| {
             wire.set_task(cx.waker());
@@ -121,12 +123,11 @@ fn bound_send_queue(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// hyper with our bounds. Not half-open: a client that closes its side is taken for gone, which is how hyper notices
-/// that a client has gone while its request is being handled.
+/// hyper with our bounds, without a timer: each connection has its own. Not half-open: a client that closes its side is
+/// taken for gone, which is how hyper notices that a client has gone while its request is being handled.
 fn protocol(config: &config::Server) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
-        .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
         .max_header_size(config.max_head)
         .max_buf_size(config.max_head.max(MOST_BUFFERED))

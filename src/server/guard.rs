@@ -19,7 +19,7 @@ use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
-use super::host;
+use crate::key::authority;
 
 /// What a request may amount to.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +174,7 @@ fn host_field<'a>(head: &'a Parts, limits: &Limits) -> Result<Option<Cow<'a, str
         (None, _) if head.version <= Version::HTTP_10 => Ok(None),
         (None, _) => Err(NO_HOST),
         (Some(_), Some(_)) => Err(SEVERAL_HOSTS),
-        (Some(host), None) => match host::normalize(host.as_bytes(), limits.default_port) {
+        (Some(host), None) => match authority::normalize(host.as_bytes(), limits.default_port) {
             Some(authority) => Ok(Some(authority)),
             None => Err(BAD_HOST),
         },
@@ -184,7 +184,7 @@ fn host_field<'a>(head: &'a Parts, limits: &Limits) -> Result<Option<Cow<'a, str
 /// The authority of a target in absolute-form (RFC 9112 §3.2.2).
 fn absolute_authority<'a>(uri: &'a Uri, limits: &Limits) -> Result<Option<Cow<'a, str>>, Rejection> {
     let Some(authority) = uri.authority() else { return Ok(None) };
-    match host::normalize(authority.as_str().as_bytes(), limits.default_port) {
+    match authority::normalize(authority.as_str().as_bytes(), limits.default_port) {
         Some(authority) => Ok(Some(authority)),
         None => Err(BAD_TARGET),
     }

@@ -17,10 +17,10 @@ mod connection;
 mod drain;
 pub mod guard;
 mod hints;
-mod host;
 mod io;
 mod limit;
 mod listen;
+mod timer;
 mod wire;
 
 use std::error::Error as StdError;

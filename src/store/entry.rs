@@ -1,7 +1,7 @@
 //! A stored response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
@@ -11,8 +11,9 @@ use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
 use crate::store::budget::allocated;
+use crate::store::heat::Heat;
 use crate::store::{Head, Sealed};
-use crate::validity::{Marks, Stamp};
+use crate::validity::{Held, Marks, Stamp};
 
 /// Bytes of an entry and its content's frame, each with the two counts of its `Arc`.
 const PER_ENTRY: usize = size_of::<Entry>() + size_of::<Sealed>() + 4 * size_of::<usize>();
@@ -79,11 +80,11 @@ pub struct Entry {
     pub received: Moment,
     /// The same on the wall clock.
     pub received_wall: SystemTime,
-    /// What it can be purged by.
-    pub marks: Marks,
+    /// What it can be purged by. As long as it lives, it is counted there.
+    pub marks: Held,
     /// Which purges are younger than it.
     pub stamp: Stamp,
-    hits: AtomicU32,
+    heat: Heat,
     /// Nanoseconds since boot until which a failed revalidation keeps others from trying.
     held_off_until: AtomicU64,
 }
@@ -103,6 +104,7 @@ impl Entry {
             marks,
             stamp,
         } = parts;
+        let marks = marks.hold(head.size() as u64 + body.size());
         Self {
             head,
             body,
@@ -114,7 +116,7 @@ impl Entry {
             received_wall,
             marks,
             stamp,
-            hits: AtomicU32::new(0),
+            heat: Heat::default(),
             held_off_until: AtomicU64::new(0),
         }
     }
@@ -130,19 +132,24 @@ impl Entry {
             variant: self.variant.clone(),
             received: self.received,
             received_wall: self.received_wall,
-            marks: self.marks.clone(),
+            marks: Marks::clone(&self.marks),
             stamp: self.stamp.clone(),
         }
     }
 
     /// Counts a request that was answered with it.
     pub fn count_hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.heat.count();
     }
 
-    /// How many requests were answered with it.
-    pub fn hits(&self) -> u32 {
-        self.hits.load(Ordering::Relaxed)
+    /// About how many requests were answered with it; those answered with what it replaced count half.
+    pub fn heat(&self) -> u32 {
+        self.heat.get()
+    }
+
+    /// It takes the place of `old`.
+    pub(super) fn succeed(&self, old: &Entry) {
+        self.heat.inherit(&old.heat);
     }
 
     /// A revalidation failed: no other is tried before `until`.

@@ -16,7 +16,8 @@ use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::key::{CacheKey, KeyHash};
 use crate::store::budget::allocated;
-use crate::store::{Budget, Charge, Entry};
+use crate::store::{Budget, Charge, Entry, Reclaiming};
+use crate::validity::Log;
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
 /// log of purges.
@@ -40,6 +41,17 @@ pub struct Resource {
     useful_for: Duration,
     /// For what heads and contents do not carry themselves.
     _charge: Charge,
+}
+
+/// A stored response, and where it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// What was sent upstream.
+    pub key: CacheKey,
+    /// What else is stored under the key.
+    pub resource: Arc<Resource>,
+    /// The response.
+    pub entry: Arc<Entry>,
 }
 
 /// What became of a commit.
@@ -134,6 +146,7 @@ impl Store {
     /// Puts `new` in the place of `old`, if `old` is still there and there is memory for it.
     pub fn replace(&self, key: &CacheKey, old: &Arc<Entry>, new: Arc<Entry>) -> bool {
         let mut replaced = false;
+        new.succeed(old);
         self.edit(key, old, |resource, others| {
             let variants = std::iter::once(new).chain(others).collect();
             match self.resource(&resource.url, variants) {
@@ -149,14 +162,34 @@ impl Store {
 
     /// Drops an entry, if it is still there.
     pub fn remove(&self, key: &CacheKey, entry: &Arc<Entry>) {
-        self.edit(key, entry, |resource, others| {
-            let others: Vec<_> = others.collect();
-            if others.is_empty() {
-                return Op::Remove;
+        self.edit(key, entry, |resource, others| self.put_or_remove(resource, others.collect()));
+    }
+
+    /// Drops all entries under a key that `is_useless`; the others stay.
+    pub(super) fn remove_all(&self, key: &CacheKey, is_useless: impl Fn(&Arc<Entry>) -> bool) {
+        self.cache.entry(*key).and_compute_with(|stored| {
+            let Some(stored) = stored.map(|stored| stored.into_value()) else { return Op::Nop };
+            let others: Vec<_> = stored.variants.iter().filter(|entry| !is_useless(entry)).cloned().collect();
+            if others.len() == stored.variants.len() {
+                return Op::Nop;
             }
-            // Without memory for a smaller list the whole list goes: what is to be removed must.
-            self.resource(&resource.url, others).map_or(Op::Remove, |resource| self.put(resource))
+            self.put_or_remove(&stored, others)
         });
+    }
+
+    /// Everything that is stored, dead or alive. A walk that takes no lock but all its time, so it is not for who
+    /// serves; what is stored or dropped while it lasts may be seen or not.
+    pub fn entries(&self) -> impl Iterator<Item = Stored> {
+        self.cache.iter().flat_map(|(key, resource)| {
+            let stored =
+                |entry: &Arc<Entry>| Stored { key: *key, resource: resource.clone(), entry: entry.clone() };
+            resource.variants.iter().map(stored).collect::<Vec<_>>()
+        })
+    }
+
+    /// Begins to free what purges have killed.
+    pub fn reclaim<'a>(&'a self, log: &'a Log) -> Reclaiming<'a> {
+        Reclaiming::new(self, log, self.cache.iter())
     }
 
     /// What the store holds, for those who look.
@@ -211,6 +244,15 @@ impl Store {
         });
     }
 
+    /// What is left of a resource, if anything is.
+    fn put_or_remove(&self, resource: &Resource, left: Vec<Arc<Entry>>) -> Op<Arc<Resource>> {
+        if left.is_empty() {
+            return Op::Remove;
+        }
+        // Without memory for a smaller list the whole list goes: what is to be removed must.
+        self.resource(&resource.url, left).map_or(Op::Remove, |resource| self.put(resource))
+    }
+
     fn put(&self, resource: Arc<Resource>) -> Op<Arc<Resource>> {
         self.entries.fetch_add(resource.variants.len() as u64, Ordering::Relaxed);
         Op::Put(resource)
@@ -221,6 +263,7 @@ impl Store {
         if stored.iter().any(|other| makes_useless(other, entry)) {
             return None;
         }
+        stored.iter().filter(|other| replaces(entry, other)).for_each(|other| entry.succeed(other));
         let now = self.clock.moment();
         let kept =
             stored.iter().filter(|other| !replaces(entry, other) && !self.is_useless(other, now)).cloned();

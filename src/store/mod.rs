@@ -4,18 +4,22 @@
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
 //! - [`head`], [`entry`]: a stored response.
 //! - [`memory`]: the tier that finds it again; `pressure` calls for room before there is none.
+//! - [`reclaim`]: frees what purges have killed; `heat`: how much a response is asked for.
 
 pub mod body;
 pub mod budget;
 pub mod entry;
 pub mod head;
+mod heat;
 pub mod memory;
 mod pressure;
+pub mod reclaim;
 pub mod sealed;
 
 pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};
 pub use budget::{Budget, Charge};
 pub use entry::{Entry, Extent, NewEntry};
 pub use head::Head;
-pub use memory::{Committed, Figures, Resource, Store};
+pub use memory::{Committed, Figures, Resource, Store, Stored};
+pub use reclaim::Reclaiming;
 pub use sealed::Sealed;

@@ -87,7 +87,7 @@ impl AccessLog {
     }
 
     fn is_flushed_in_time(&self) -> bool {
-        const PAUSE: Duration = Duration::from_millis(10);
+        const PAUSE: Duration = Duration::from_millis(50);
         let (written, waiting) = sync_channel(0);
         let mut message = Message::Flush(written);
         for _ in 0..FLUSH_TIMEOUT.as_millis() / PAUSE.as_millis() {

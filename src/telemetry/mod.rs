@@ -40,6 +40,7 @@ pub use labels::Labels;
 pub use metrics::{FetchResult, Metrics};
 pub use process::{ProcessLogError, install_process_log};
 pub use record::{Line, Record};
+pub use timestamp::rfc3339;
 
 use access::AccessLog;
 

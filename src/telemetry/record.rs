@@ -22,7 +22,7 @@ pub struct Record {
     pub received: Moment,
     /// When the answer's head was handed to the connection; `None` if it never was.
     pub first_byte: Option<Moment>,
-    /// When the answer's body ended or was cut.
+    /// When the answer's body ended or was cut; only with a `line` is it more than when that began.
     pub ended: Moment,
     /// Content handed to the connection, in bytes, without framing.
     pub bytes: u64,

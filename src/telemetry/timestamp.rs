@@ -16,7 +16,7 @@ struct Civil {
 }
 
 /// `2026-11-21T06:19:33.042Z` (RFC 3339).
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let Civil { year, month, day, hour, minute, second, millis } = Civil::of(time);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }

@@ -1,163 +1,152 @@
-//! One cell per subject: the youngest facts about it, and nothing else.
+//! One cell per subject: the youngest facts about it, and what is stored of it.
 
-use super::stamp::{Sequence, Stamp};
+use super::facts::{Facts, Purged};
+use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Ordering};
 use crate::clock::Moment;
 
-/// The youngest hard and the youngest soft fact about one subject. Zero: there is none.
+/// The youngest hard and the youngest soft fact about one subject, and the tally of the stored responses that answer
+/// to it.
 ///
-/// INVARIANT: cells are written by [`Publication::write`](super::log::Publication::write) only, one publication at a
-/// time, before its number is published. Hence the numbers only grow, and whoever has read (Acquire) a published
-/// number finds in the cells every fact up to it. Facts above that may show early: a check then calls dead what is
-/// about to be, which is never wrong.
-#[derive(Debug, Default)]
+/// INVARIANT of `hard`, `soft` and `at`: they only grow. There are three writers: publications, one at a time, before
+/// their number is published; the sweep, which brings facts about prefixes that it is about to forget; and who makes
+/// the cell, before anybody else has it. The first two may meet, and the sweep brings the older fact, so each word is
+/// raised by one `fetch_max`, never stored.
+///
+/// Whoever has read (Acquire) a published number finds in the cells every fact up to it. Facts above that may show
+/// early: a check then calls dead what is about to be, which is never wrong.
+#[derive(Debug)]
 pub(super) struct Cell {
     hard: AtomicU64,
     soft: AtomicU64,
-    /// Boot-clock nanoseconds of the youngest soft fact.
-    /// INVARIANT: written before `soft` (Release), read after it (Acquire): whoever sees a soft fact sees its time or
+    /// Boot-clock nanoseconds of the youngest fact.
+    /// INVARIANT: raised before the number (Release), read after it (Acquire): whoever sees a fact sees its time or
     /// that of a younger one, never none.
-    softened: AtomicU64,
-    /// Length of the subject's name, which the table holds.
-    name: u32,
+    at: AtomicU64,
+    /// Stored responses that answer to the subject, and their bytes.
+    /// INVARIANT: the sums over all living [`Held`](super::marks::Held) that name this cell. Each adds itself once when
+    /// it is made and takes that back once, when it is dropped; both hold the cell meanwhile, so it is not forgotten
+    /// with a count left in it. Relaxed, and apart from each other: nothing is decided by them.
+    entries: AtomicU64,
+    bytes: AtomicU64,
+    role: Role,
+    name: Box<[u8]>,
 }
 
-/// What the facts of a cell mean to a response.
+/// What kind of subject a cell is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Untouched,
-    Softened(Moment),
-    Dead,
+pub(super) enum Role {
+    Everything,
+    Url,
+    Host,
+    Tag,
+    Group,
 }
+
+/// What is stored of a subject, and when it was last purged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Stored responses that answer to it, dead ones that are not reclaimed yet included.
+    pub entries: u64,
+    /// Bytes of their heads and content. Content that two entries share counts twice.
+    pub bytes: u64,
+    /// The last purge that speaks of it, by a publication that is known yet.
+    pub purged: Option<Purged>,
+}
+
+/// Bytes that a cell takes beside its name: its words, the two counts of its `Arc`, and its slot in the table (a
+/// pointer, a byte of control) of which a third stands empty on average.
+const PER_CELL: usize = size_of::<Cell>() + 2 * size_of::<usize>() + (size_of::<usize>() + 1) * 3 / 2;
 
 impl Cell {
-    pub(super) fn new(name: &[u8]) -> Arc<Self> {
-        Arc::new(Self { name: u32::try_from(name.len()).unwrap_or(u32::MAX), ..Self::default() })
+    /// A cell that is born knowing `past`.
+    pub(super) fn new(role: Role, name: &[u8], past: Facts) -> Arc<Self> {
+        Arc::new(Self {
+            hard: AtomicU64::new(past.hard.0),
+            soft: AtomicU64::new(past.soft.0),
+            at: AtomicU64::new(past.at.to_nanos()),
+            entries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            role,
+            name: name.into(),
+        })
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
     }
 
     /// Bytes that it takes, with its name and its slot in the table.
     pub(super) fn size(&self) -> usize {
-        PER_CELL + self.name as usize
+        PER_CELL + self.name.len()
     }
 
-    pub(super) fn harden(&self, number: Sequence) {
-        self.hard.fetch_max(number.0, Ordering::Release);
-    }
-
-    pub(super) fn soften(&self, number: Sequence, now: Moment) {
-        self.softened.fetch_max(now.to_nanos(), Ordering::Relaxed);
-        self.soft.fetch_max(number.0, Ordering::Release);
-    }
-
-    /// Whether there is a hard fact younger than `number`.
-    pub(super) fn is_dead_since(&self, number: Sequence) -> bool {
-        self.hard.load(Ordering::Relaxed) > number.0
-    }
-
-    /// Hard facts count against the bytes, soft ones against their last validation.
-    pub(super) fn verdict(&self, stamp: &Stamp) -> Verdict {
-        if self.is_dead_since(stamp.body()) {
-            return Verdict::Dead;
+    /// Adds facts, in whatever order they come.
+    pub(super) fn learn(&self, facts: Facts) {
+        self.at.fetch_max(facts.at.to_nanos(), Ordering::Relaxed);
+        // Raising by nothing would still take the line from other cores.
+        if facts.soft > Sequence(0) {
+            self.soft.fetch_max(facts.soft.0, Ordering::Release);
         }
-        if self.soft.load(Ordering::Acquire) > stamp.validated().0 {
-            return Verdict::Softened(Moment::from_nanos(self.softened.load(Ordering::Relaxed)));
+        if facts.hard > Sequence(0) {
+            self.hard.fetch_max(facts.hard.0, Ordering::Release);
         }
-        Verdict::Untouched
     }
 
-    /// The number of the youngest fact of either kind.
-    pub(super) fn youngest(&self) -> u64 {
-        self.hard.load(Ordering::Relaxed).max(self.soft.load(Ordering::Relaxed))
-    }
-}
-
-/// The cells of everything that a response answers to. Holding them keeps them from being forgotten.
-#[derive(Clone, Debug)]
-pub struct Marks(Arc<[Arc<Cell>]>);
-
-/// Bytes that a cell takes beside its name: its words, the two counts of its `Arc`, and its slot in the table (a key
-/// of two words, a pointer, a byte of control) of which a third stands empty on average.
-pub(super) const PER_CELL: usize =
-    size_of::<Cell>() + 2 * size_of::<usize>() + (3 * size_of::<usize>() + 1) * 3 / 2;
-
-impl Marks {
-    pub(super) fn new(cells: Vec<Arc<Cell>>) -> Self {
-        Self(cells.into())
+    pub(super) fn facts(&self) -> Facts {
+        let hard = Sequence(self.hard.load(Ordering::Acquire));
+        let soft = Sequence(self.soft.load(Ordering::Acquire));
+        Facts { hard, soft, at: Moment::from_nanos(self.at.load(Ordering::Relaxed)) }
     }
 
-    /// What answers to the subjects of both: of a response combined from parts, or changed by a 304.
-    pub fn union(&self, other: &Marks) -> Marks {
-        let mut cells = self.0.to_vec();
-        for cell in other.0.iter() {
-            if !cells.iter().any(|known| Arc::ptr_eq(known, cell)) {
-                cells.push(cell.clone());
-            }
+    pub(super) fn count(&self, bytes: u64) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn uncount(&self, bytes: u64) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            entries: self.entries(),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            purged: self.facts().purged(),
         }
-        Self::new(cells)
-    }
-
-    /// Bytes that these marks take: their own, and their share of the cells, which others may hold too.
-    pub fn size(&self) -> usize {
-        let shares = self.0.iter().map(|cell| {
-            // One count is the table's.
-            let holders = Arc::strong_count(cell).saturating_sub(1).max(1);
-            size_of::<Arc<Cell>>() + cell.size() / holders
-        });
-        2 * size_of::<usize>() + shares.sum::<usize>()
-    }
-
-    pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
-        self.0.iter().map(Arc::as_ref)
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::subject::Kind;
     use super::*;
 
     #[test]
     fn facts_only_grow() {
-        let cell = Cell::default();
-        cell.harden(Sequence(5));
-        cell.harden(Sequence(3));
-        cell.soften(Sequence(4), Moment::from_nanos(40));
-        assert_eq!(cell.youngest(), 5);
-        assert_eq!(cell.verdict(&Stamp::new(Sequence(4))), Verdict::Dead);
-        assert_eq!(cell.verdict(&Stamp::new(Sequence(5))), Verdict::Untouched);
+        let cell = Cell::new(Role::Tag, b"t", Facts::NONE);
+        for (kind, number) in [(Kind::Hard, 5), (Kind::Soft, 4), (Kind::Hard, 3), (Kind::Soft, 2)] {
+            cell.learn(Facts::one(kind, Sequence(number), Moment::from_nanos(10 * number)));
+        }
+        let facts = cell.facts();
+        assert_eq!((facts.hard, facts.soft, facts.at), (Sequence(5), Sequence(4), Moment::from_nanos(50)));
     }
 
     #[test]
-    fn hard_counts_from_the_bytes_and_soft_from_their_validation() {
-        let cell = Cell::default();
-        cell.soften(Sequence(2), Moment::from_nanos(20));
-        let stamp = Stamp::new(Sequence(1));
-        assert_eq!(cell.verdict(&stamp), Verdict::Softened(Moment::from_nanos(20)));
-        let validated = stamp.revalidated(Sequence(2));
-        assert_eq!(cell.verdict(&validated), Verdict::Untouched);
-        cell.harden(Sequence(2));
-        assert_eq!(cell.verdict(&validated), Verdict::Dead, "a 304 does not make the bytes younger");
-    }
-
-    #[test]
-    fn a_union_holds_each_cell_once() {
-        let (a, b, c) = (Arc::default(), Arc::default(), Arc::default());
-        let one = Marks::new(vec![Arc::clone(&a), Arc::clone(&b)]);
-        let two = Marks::new(vec![b, c]);
-        assert_eq!(one.union(&two).len(), 3);
-        assert_eq!(one.union(&one).len(), 2);
-    }
-
-    #[test]
-    fn a_shared_cell_is_counted_in_shares() {
-        let shared: Arc<Cell> = Arc::default();
-        let first = Marks::new(vec![shared.clone()]);
-        let alone = first.size();
-        let _others: Vec<Marks> = (0..9).map(|_| Marks::new(vec![shared.clone()])).collect();
-        assert!(first.size() < alone, "{} of {alone}", first.size());
+    fn what_it_was_born_with_is_no_purge_that_could_be_told() {
+        let cell = Cell::new(Role::Tag, b"t", Facts { hard: Sequence(7), ..Facts::NONE });
+        assert_eq!(cell.tally(), Tally::default());
+        cell.learn(Facts::one(Kind::Soft, Sequence(9), Moment::from_nanos(90)));
+        let purged = Purged { sequence: Sequence(9), at: Moment::from_nanos(90) };
+        assert_eq!(cell.tally().purged, Some(purged));
     }
 }

@@ -1,14 +1,24 @@
 //! The log itself.
 
-use super::cell::{Cell, Marks, Verdict};
+use std::borrow::Cow;
+
+use super::cell::{Cell, Role, Tally};
+use super::facts::{Facts, Verdict};
+use super::marks::Marks;
+use super::prefixes::Prefixes;
+use super::selector::{Choice, Selector};
 use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Kind, Subject, Subjects};
 use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
-use super::table::Table;
+use super::table::{Sweep, Table};
 use crate::clock::Moment;
 
-/// Every response that is stored passes through the tables of URLs and tags.
-const MANY_SHARDS: usize = 64;
+#[cfg(test)]
+mod tests;
+
+/// Every response that is stored passes through the tables of URLs and tags; and a sweep holds one shard at a time, so
+/// the more there are, the shorter somebody waits for it.
+const MANY_SHARDS: usize = 256;
 /// There are few hosts, and they are found by reading.
 const FEW_SHARDS: usize = 8;
 /// As many cells that nobody holds as are held, and so many more, may wait for their sweep.
@@ -28,7 +38,10 @@ pub struct Log {
     hosts: Table,
     tags: Table,
     groups: Table,
+    prefixes: Arc<Prefixes>,
     /// What was published when the last sweep began.
+    /// INVARIANT: read from `published` before that sweep looked at anything. So facts up to it have been there for a
+    /// whole sweep when the next one drops them, however the two overlap with publications.
     swept: AtomicU64,
     /// Cells that were held when it passed.
     held: AtomicU64,
@@ -37,7 +50,7 @@ pub struct Log {
 /// The log's size, for reports and for the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Subjects that have a cell.
+    /// Subjects that have a cell, and nodes of prefixes.
     pub cells: u64,
     /// Bytes that they take, nearly.
     pub bytes: u64,
@@ -56,17 +69,31 @@ impl Alive {
     }
 }
 
+/// Where what is known about a subject lies.
+enum Home<'log, 'a> {
+    Everything,
+    Prefix(&'a [u8]),
+    Table(&'log Table, Cow<'a, [u8]>),
+}
+
 impl Log {
     /// An empty log.
     pub fn new() -> Arc<Self> {
+        Self::with_shards(MANY_SHARDS, FEW_SHARDS)
+    }
+
+    /// With so many shards in the tables of URLs and tags, and so few in those of hosts and groups.
+    pub(super) fn with_shards(many: usize, few: usize) -> Arc<Self> {
+        let prefixes: Arc<Prefixes> = Arc::default();
         Arc::new(Self {
             published: AtomicU64::new(0),
             publishing: Mutex::new(()),
-            everything: Arc::default(),
-            urls: Table::new(MANY_SHARDS),
-            hosts: Table::new(FEW_SHARDS),
-            tags: Table::new(MANY_SHARDS),
-            groups: Table::new(FEW_SHARDS),
+            everything: Cell::new(Role::Everything, b"", Facts::NONE),
+            urls: Table::new(Role::Url, many, Some(prefixes.clone())),
+            hosts: Table::new(Role::Host, few, None),
+            tags: Table::new(Role::Tag, many, None),
+            groups: Table::new(Role::Group, few, None),
+            prefixes,
             swept: AtomicU64::new(0),
             held: AtomicU64::new(0),
         })
@@ -84,8 +111,8 @@ impl Log {
         self.publish_after(facts, now, || ()).0
     }
 
-    /// As [`publish`](Self::publish); tells also whether a response was alive until then. No other publication comes
-    /// between the two. So the answer to an unsafe method, which shows the state after it, may be stored under the
+    /// As [`publish`](Self::publish); tells also whether nothing had hit a response until then, hard or soft. No other
+    /// publication comes between the two. So the answer to an unsafe method, which shows the state after it, may be stored under the
     /// number of the invalidation that it itself causes.
     pub fn publish_own(
         &self,
@@ -94,17 +121,19 @@ impl Log {
         marks: &Marks,
         stamp: &Stamp,
     ) -> (Sequence, bool) {
-        self.publish_after(facts, now, || self.check(marks, stamp).is_some())
+        self.publish_after(facts, now, || {
+            self.check(marks, stamp).is_some_and(|alive| alive.softened().is_none())
+        })
     }
 
     fn publish_after<T>(&self, facts: &[Fact<'_>], now: Moment, first: impl FnOnce() -> T) -> (Sequence, T) {
         // Found before the number is taken, and held until it is published: no sweep comes in between, and whoever
         // interns the subject from now on gets the cell that the fact will be in.
-        let cells: Vec<Arc<Cell>> = facts.iter().map(|fact| self.cell(fact.subject)).collect();
+        let places: Vec<Place<'_>> = facts.iter().map(|fact| self.place(fact.subject)).collect();
         let publication = self.begin();
         let told = first();
-        for (fact, cell) in facts.iter().zip(&cells) {
-            publication.write(cell, fact.kind, now);
+        for (fact, place) in facts.iter().zip(&places) {
+            publication.write(place, fact.kind, now);
         }
         (publication.finish(), told)
     }
@@ -116,12 +145,22 @@ impl Log {
         Publication { log: self, number, _turn: turn }
     }
 
+    /// Where facts about a subject are to be written.
+    pub(super) fn place<'a>(&self, subject: Subject<'a>) -> Place<'a> {
+        match self.home(subject) {
+            Home::Everything => Place::Cell(self.everything.clone()),
+            Home::Prefix(prefix) => Place::Prefix(prefix),
+            Home::Table(table, name) => Place::Cell(table.cell(&name)),
+        }
+    }
+
     /// The cells of a response whose request was sent when `sent` was published.
     ///
     /// `None`: facts younger than `sent` may have been forgotten, so it cannot be known whether the response was
     /// purged. It may go to those whose requests arrived before it was asked for, and must not be stored.
     pub fn intern(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<Marks> {
-        let mut cells = Vec::with_capacity(4 + subjects.tags.len() + subjects.groups.len());
+        let mut cells = Vec::with_capacity(5 + subjects.tags.len() + subjects.groups.len());
+        cells.push(self.everything.clone());
         let complete = self.all_named(subjects, |table, name| {
             let Some(cell) = table.cell_since(name, sent) else { return false };
             // Response fields repeat themselves; a handful of pointers is compared faster than hashed.
@@ -137,7 +176,7 @@ impl Log {
     /// kept, so that its cells need not be either.
     pub fn concerns(&self, subjects: &Subjects<'_>, since: Sequence) -> bool {
         self.published() > since
-            && (self.everything.is_dead_since(since)
+            && (self.everything.facts().hard > since
                 || !self.all_named(subjects, |table, name| !table.concerns(name, since)))
     }
 
@@ -156,6 +195,7 @@ impl Log {
     /// Whether a response may still be used. If nothing was published since the last check, this is two loads and a
     /// comparison.
     pub fn check(&self, marks: &Marks, stamp: &Stamp) -> Option<Alive> {
+        // Before the look, whose outcome is remembered up to here: what is published during it may have been missed.
         let published = self.published();
         if !stamp.is_known_alive(published) {
             self.look(marks, stamp, published)?;
@@ -165,53 +205,98 @@ impl Log {
 
     /// Looks at every cell; `published` was read before. `None`: dead.
     pub(super) fn look(&self, marks: &Marks, stamp: &Stamp, published: Sequence) -> Option<()> {
+        let prefixes_purged = self.prefixes.youngest() > stamp.looked_up();
         let mut softened: Option<Moment> = None;
-        for cell in std::iter::once(&*self.everything).chain(marks.cells()) {
-            match cell.verdict(stamp) {
-                Verdict::Dead => return None,
-                Verdict::Softened(at) => softened = Some(softened.map_or(at, |other| other.min(at))),
-                Verdict::Untouched => {}
+        for cell in marks.cells() {
+            // Prefixes first: a fact that is not there any more was told to the cell before it went.
+            let by_prefix = match cell.role() {
+                Role::Url if prefixes_purged => self.prefixes.about(cell.name()),
+                _ => Facts::NONE,
+            };
+            for facts in [by_prefix, cell.facts()] {
+                match facts.verdict(stamp) {
+                    Verdict::Dead => return None,
+                    Verdict::Softened(at) => softened = Some(softened.map_or(at, |other| other.min(at))),
+                    Verdict::Untouched => {}
+                }
             }
         }
         stamp.remember(published, softened);
         Some(())
     }
 
-    /// Forgets cells that nobody holds and whose facts were published before the last sweep began. To be called about
-    /// every minute: flights that take longer than that for their response head may go unstored.
+    /// What is stored of a subject, and when it was last purged. One look into a table, whatever is stored. `None` for
+    /// prefixes: nobody counts what begins with them.
+    pub fn tally(&self, subject: Subject<'_>) -> Option<Tally> {
+        match self.home(subject) {
+            Home::Everything => Some(self.everything.tally()),
+            Home::Prefix(_) => None,
+            Home::Table(table, name) => Some(table.tally(&name)),
+        }
+    }
+
+    /// The `most` tags that most stored responses carry, in that order. Walks over all tags, a part at a time: not to be
+    /// called by who serves.
+    pub fn top_tags(&self, most: usize) -> Vec<(String, Tally)> {
+        let top = self.tags.top(most).into_iter();
+        top.map(|(name, _)| (String::from_utf8_lossy(&name).into_owned(), self.tags.tally(&name))).collect()
+    }
+
+    /// Tells what is stored now and answers to a subject, for who walks over all that is stored.
+    pub fn selector(&self, subject: Subject<'_>) -> Selector {
+        let cell = match self.home(subject) {
+            Home::Everything => Some(self.everything.clone()),
+            Home::Prefix(prefix) => return Selector(Choice::Prefix(prefix.into())),
+            Home::Table(table, name) => table.find(&name),
+        };
+        Selector(cell.map_or(Choice::Nothing, Choice::Cell))
+    }
+
+    /// Forgets cells that nobody holds and facts about prefixes, if they were published before the last sweep began. To
+    /// be called about every minute: flights that take longer than that for their response head may go unstored.
     pub fn sweep(&self) {
         let old = Sequence(self.swept.swap(self.published().0, Ordering::Relaxed));
-        self.held.store(self.tables().map(|table| table.sweep(old)).sum(), Ordering::Relaxed);
+        let sweep = Sweep { old, told: self.prefixes.old() };
+        self.held.store(self.tables().map(|table| table.sweep(&sweep)).sum(), Ordering::Relaxed);
+        // Now that all cells of URLs have been told.
+        self.prefixes.forget(&sweep.told);
     }
 
     /// Whether so many cells have come since the last sweep, by purges or by responses that are gone, that the next is
     /// due before its time.
     pub fn is_crowded(&self) -> bool {
-        let cells: u64 = self.tables().map(Table::cells).sum();
-        cells > MANY_CELLS + 2 * self.held.load(Ordering::Relaxed)
+        self.figures().cells > MANY_CELLS + 2 * self.held.load(Ordering::Relaxed)
     }
 
     /// How much is remembered.
     pub fn figures(&self) -> Figures {
-        self.tables().fold(Figures::default(), |sum, table| Figures {
+        let (nodes, bytes) = self.prefixes.figures();
+        self.tables().fold(Figures { cells: nodes, bytes }, |sum, table| Figures {
             cells: sum.cells + table.cells(),
             bytes: sum.bytes + table.bytes(),
         })
     }
 
-    pub(super) fn cell(&self, subject: Subject<'_>) -> Arc<Cell> {
+    fn home<'a>(&self, subject: Subject<'a>) -> Home<'_, 'a> {
         match subject {
-            Subject::Everything => self.everything.clone(),
-            Subject::Url(url) => self.urls.cell(url.as_bytes()),
-            Subject::Host(host) => self.hosts.cell(host.as_bytes()),
-            Subject::Tag(tag) => self.tags.cell(tag.as_bytes()),
-            Subject::Group(group) => self.groups.cell(&group.key()),
+            Subject::Everything => Home::Everything,
+            Subject::Prefix(prefix) => Home::Prefix(prefix.as_bytes()),
+            Subject::Url(url) => Home::Table(&self.urls, url.as_bytes().into()),
+            Subject::Host(host) => Home::Table(&self.hosts, host.as_bytes().into()),
+            Subject::Tag(tag) => Home::Table(&self.tags, tag.as_bytes().into()),
+            Subject::Group(group) => Home::Table(&self.groups, group.key().into()),
         }
     }
 
     fn tables(&self) -> impl Iterator<Item = &Table> {
         [&self.urls, &self.hosts, &self.tags, &self.groups].into_iter()
     }
+}
+
+/// Where a publication writes.
+pub(super) enum Place<'a> {
+    Cell(Arc<Cell>),
+    Prefix(&'a [u8]),
 }
 
 /// A purge that is being written: it has its number, and nobody can read that yet.
@@ -222,223 +307,16 @@ pub(super) struct Publication<'a> {
 }
 
 impl Publication<'_> {
-    pub(super) fn write(&self, cell: &Cell, kind: Kind, now: Moment) {
-        match kind {
-            Kind::Hard => cell.harden(self.number),
-            Kind::Soft => cell.soften(self.number, now),
+    pub(super) fn write(&self, place: &Place<'_>, kind: Kind, now: Moment) {
+        let fact = Facts::one(kind, self.number, now);
+        match place {
+            Place::Cell(cell) => cell.learn(fact),
+            Place::Prefix(prefix) => self.log.prefixes.learn(prefix, fact),
         }
     }
 
     pub(super) fn finish(self) -> Sequence {
         self.log.published.store(self.number.0, Ordering::Release);
         self.number
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::subject::Group;
-    use super::*;
-
-    const GROUP: Group<'static> = Group { origin: "http://a.example:81", name: "g" };
-    const SUBJECTS: Subjects<'static> =
-        Subjects { host: "a.example", url: "a.example:81/x", tags: &["t", "u", "t"], groups: &[GROUP] };
-
-    fn hard(subject: Subject<'_>) -> Fact<'_> {
-        Fact { subject, kind: Kind::Hard }
-    }
-
-    fn soft(subject: Subject<'_>) -> Fact<'_> {
-        Fact { subject, kind: Kind::Soft }
-    }
-
-    fn at(seconds: u64) -> Moment {
-        Moment::from_nanos(seconds * 1_000_000_000)
-    }
-
-    fn stored(log: &Log) -> (Marks, Stamp) {
-        let sent = log.published();
-        (log.intern(&SUBJECTS, sent).unwrap(), Stamp::new(sent))
-    }
-
-    #[test]
-    fn a_hard_purge_kills_what_was_asked_for_before_and_nothing_after() {
-        for subject in [
-            Subject::Url("a.example:81/x"),
-            Subject::Url("a.example/x"),
-            Subject::Host("a.example"),
-            Subject::Host("a.example:81"),
-            Subject::Tag("u"),
-            Subject::Group(GROUP),
-            Subject::Everything,
-        ] {
-            let log = Log::new();
-            let (marks, before) = stored(&log);
-            assert!(log.check(&marks, &before).is_some());
-            let number = log.publish(&[hard(subject)], at(1));
-            assert_eq!(number.get(), 1);
-            assert!(log.check(&marks, &before).is_none(), "{subject:?}");
-            let (marks, after) = stored(&log);
-            assert!(log.check(&marks, &after).is_some(), "{subject:?}");
-        }
-    }
-
-    #[test]
-    fn a_purge_of_something_else_leaves_it_alone() {
-        let log = Log::new();
-        let (marks, stamp) = stored(&log);
-        for subject in [
-            Subject::Url("a.example:81/x/"),
-            Subject::Url("a.example:82/x"),
-            Subject::Url("t"),
-            Subject::Host("a.example:82"),
-            Subject::Host("t"),
-            Subject::Tag("a.example"),
-            Subject::Tag("T"),
-            Subject::Group(Group { origin: "http://a.example", name: "g" }),
-        ] {
-            log.publish(&[hard(subject), soft(subject)], at(1));
-        }
-        assert_eq!(log.check(&marks, &stamp).unwrap().softened(), None);
-    }
-
-    #[test]
-    fn a_purge_of_several_has_one_number() {
-        let log = Log::new();
-        let (marks, stamp) = stored(&log);
-        let number = log.publish(&[hard(Subject::Tag("elsewhere")), hard(Subject::Tag("u"))], at(1));
-        assert_eq!((number.get(), log.published().get()), (1, 1));
-        assert!(log.check(&marks, &stamp).is_none());
-    }
-
-    #[test]
-    fn a_304_clears_a_soft_purge_and_no_hard_one() {
-        let log = Log::new();
-        let (marks, stamp) = stored(&log);
-        log.publish(&[soft(Subject::Tag("t"))], at(5));
-        assert_eq!(log.check(&marks, &stamp).unwrap().softened(), Some(at(5)));
-        let validated = stamp.revalidated(log.published());
-        assert_eq!(log.check(&marks, &validated).unwrap().softened(), None);
-        log.publish(&[hard(Subject::Tag("t"))], at(6));
-        assert!(log.check(&marks, &validated.revalidated(log.published())).is_none());
-    }
-
-    #[test]
-    fn staleness_counts_from_the_first_soft_purge_that_was_seen() {
-        let log = Log::new();
-        let (marks, stamp) = stored(&log);
-        log.publish(&[soft(Subject::Tag("t"))], at(5));
-        log.check(&marks, &stamp);
-        log.publish(&[soft(Subject::Tag("t")), soft(Subject::Host("a.example"))], at(9));
-        assert_eq!(log.check(&marks, &stamp).unwrap().softened(), Some(at(5)));
-        assert_eq!(log.check(&marks, &stamp).unwrap().softened(), Some(at(5)), "from memory, too");
-    }
-
-    #[test]
-    fn both_the_old_and_the_new_tags_of_a_304_count() {
-        let log = Log::new();
-        let (old, stamp) = stored(&log);
-        let sent = log.published();
-        let new = log.intern(&Subjects { tags: &["new"], ..SUBJECTS }, sent).unwrap();
-        let (both, stamp) = (old.union(&new), stamp.revalidated(sent));
-        assert!(log.check(&both, &stamp).is_some());
-        for tag in ["u", "new"] {
-            log.publish(&[soft(Subject::Tag(tag))], at(7));
-            assert!(log.check(&both, &stamp).unwrap().softened().is_some(), "{tag}");
-        }
-    }
-
-    #[test]
-    fn an_own_purge_tells_whether_another_came_before() {
-        let log = Log::new();
-        let (marks, stamp) = stored(&log);
-        let own = [hard(Subject::Url("a.example:81/x"))];
-        let (number, alive) = log.publish_own(&own, at(1), &marks, &stamp);
-        assert!(alive, "its own fact does not count");
-        assert!(log.check(&marks, &Stamp::new(number)).is_some());
-        assert!(!log.publish_own(&own, at(2), &marks, &stamp).1, "now it is dead");
-    }
-
-    #[test]
-    fn a_purge_concerns_what_was_asked_for_before_it() {
-        let log = Log::new();
-        let before = log.published();
-        assert!(!log.concerns(&SUBJECTS, before));
-        log.publish(&[hard(Subject::Tag("elsewhere")), soft(Subject::Tag("t"))], at(1));
-        assert!(!log.concerns(&SUBJECTS, before), "of something else, or soft");
-        for subject in [Subject::Host("a.example:81"), Subject::Group(GROUP), Subject::Everything] {
-            let before = log.published();
-            log.publish(&[hard(subject)], at(1));
-            assert!(log.concerns(&SUBJECTS, before), "{subject:?}");
-            assert!(!log.concerns(&SUBJECTS, log.published()), "{subject:?}");
-        }
-        assert!(log.concerns(&SUBJECTS, before));
-        let cells = log.figures().cells;
-        log.concerns(&Subjects::address("b.example", "b.example/"), before);
-        assert_eq!(log.figures().cells, cells, "asking makes no cells");
-    }
-
-    #[test]
-    fn what_was_forgotten_concerns() {
-        let log = Log::new();
-        let before = log.published();
-        log.publish(&[hard(Subject::Tag("t"))], at(1));
-        log.sweep();
-        log.sweep();
-        assert!(log.concerns(&SUBJECTS, before));
-        assert!(!log.concerns(&Subjects { tags: &[], ..SUBJECTS }, before));
-    }
-
-    #[test]
-    fn repeated_names_are_held_once() {
-        let (marks, _) = stored(&Log::new());
-        // Two URLs, two hosts (with and without the port), two tags, a group.
-        assert_eq!(marks.len(), 7);
-    }
-
-    #[test]
-    fn facts_are_kept_for_a_whole_sweep_then_older_flights_are_turned_away() {
-        let log = Log::new();
-        let sent = log.published();
-        log.publish(&[hard(Subject::Tag("t"))], at(1));
-        log.sweep();
-        let marks = log.intern(&SUBJECTS, sent).unwrap();
-        assert!(log.check(&marks, &Stamp::new(sent)).is_none(), "the fact is still known");
-        drop(marks);
-        log.sweep();
-        assert!(log.intern(&SUBJECTS, sent).is_none());
-        assert!(
-            log.intern(&Subjects::address("a.example", "a.example/"), sent).is_some(),
-            "no tag, no doubt"
-        );
-        assert!(log.intern(&SUBJECTS, log.published()).is_some());
-    }
-
-    #[test]
-    fn the_log_stays_bounded_whatever_is_purged() {
-        let log = Log::new();
-        for i in 0..=MANY_CELLS {
-            log.publish(&[hard(Subject::Url(&format!("a.example/{i}")))], at(1));
-        }
-        assert!(log.is_crowded());
-        log.sweep();
-        assert!(log.is_crowded(), "they are young yet");
-        log.sweep();
-        assert!(!log.is_crowded());
-        assert_eq!(log.figures(), Figures::default());
-    }
-
-    #[test]
-    fn what_a_response_holds_is_not_forgotten() {
-        let log = Log::new();
-        let (marks, stamp) = stored(&log);
-        log.publish(&[hard(Subject::Tag("t"))], at(1));
-        for _ in 0..3 {
-            log.sweep();
-        }
-        assert!(log.check(&marks, &stamp).is_none());
-        drop(marks);
-        log.sweep();
-        assert_eq!(log.figures().cells, 0);
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! # How
 //!
-//! - A **fact** says: this URL, host, tag, group, or everything, was purged. *Hard*: what was fetched before is dead.
+//! - A **fact** says: this URL, prefix, host, tag, group, or everything, was purged. *Hard*: what was fetched before is dead.
 //!   *Soft*: it is stale from then on. Facts are numbered, and never change or shrink.
 //! - A stored response carries two numbers in its [`Stamp`]. `body`: what was published before the request that brought
 //!   its bytes was sent. `validated`: the same for its last 200 or 304. A hard fact kills if its number is above
@@ -17,7 +17,11 @@
 //!   however many responses carry the tag.
 //! - A check that found a response alive is memoised with the number published *before* it began. Until something
 //!   else is published, the next check is two loads and a comparison.
+//! - Facts about **prefixes** lie in a [tree](prefixes), which a check walks along the URL, if it has not been purged
+//!   by any prefix since the last check. The sweep hands old ones on to the cells of the URLs that they speak of.
 //! - What nobody holds and nobody in flight can ask for is [forgotten](table), so that the log stays bounded.
+//! - Cells also carry the **tally** of what is stored of their subject: whoever stores a response [holds](Marks::hold)
+//!   its marks, so that counting costs nothing on a hit, and a look at a tally no iteration.
 //!
 //! # The order of a fetch
 //!
@@ -26,19 +30,31 @@
 //! younger than the request may have been forgotten. [`Log::check`] follows, then and whenever the response is to be
 //! used.
 //!
-//! Not here: who may purge, parsing of targets, purging by prefix.
+//! Not here: who may purge, parsing of targets.
 
 mod cell;
+mod facts;
 mod log;
+mod marks;
+mod prefixes;
+mod selector;
 mod stamp;
 mod subject;
 mod sync;
 mod table;
+mod tree;
 
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod races;
 
-pub use cell::Marks;
+pub use cell::Tally;
+pub use facts::Purged;
 pub use log::{Alive, Figures, Log};
+pub use marks::{Held, Marks};
+pub use selector::Selector;
 pub use stamp::{Sequence, Stamp};
 pub use subject::{Fact, Group, Kind, Subject, Subjects};

@@ -1,7 +1,7 @@
 //! Races, played out step by step: each test is one order of events that two threads could fall into.
 
-use super::cell::Marks;
 use super::log::Log;
+use super::marks::Marks;
 use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Kind, Subject, Subjects};
 use super::sync::Arc;
@@ -63,7 +63,7 @@ fn a_number_that_is_not_published_is_nobodys_number() {
     // A flight starts while the purge has its number but has written nothing.
     let sent = log.published();
     assert_eq!(sent.get(), 0);
-    publication.write(&log.cell(TAG), Kind::Hard, now());
+    publication.write(&log.place(TAG), Kind::Hard, now());
     publication.finish();
     let (marks, stamp) = arrive(&log, sent);
     assert!(log.check(&marks, &stamp).is_none(), "its content may be from before the purge");
@@ -73,7 +73,7 @@ fn a_number_that_is_not_published_is_nobodys_number() {
 fn a_flight_that_starts_between_fact_and_publication_dies_with_it() {
     let log = Log::new();
     let publication = log.begin();
-    publication.write(&log.cell(TAG), Kind::Hard, now());
+    publication.write(&log.place(TAG), Kind::Hard, now());
     let (marks, stamp) = arrive(&log, log.published());
     // Until then it may be called either; what counts is that no check remembers it as alive past the number.
     let _either = log.check(&marks, &stamp);
@@ -85,10 +85,10 @@ fn a_flight_that_starts_between_fact_and_publication_dies_with_it() {
 fn a_check_that_ran_ahead_of_the_publication_remembers_nothing_of_it() {
     let log = Log::new();
     let (marks, stamp) = arrive(&log, log.published());
-    let cell = log.cell(TAG);
+    let place = log.place(TAG);
     let publication = log.begin();
     assert!(log.check(&marks, &stamp).is_some(), "not purged yet, and not said to be");
-    publication.write(&cell, Kind::Hard, now());
+    publication.write(&place, Kind::Hard, now());
     publication.finish();
     assert!(log.check(&marks, &stamp).is_none());
 }
@@ -118,13 +118,13 @@ fn a_304_does_not_revive_what_was_purged_while_it_was_on_its_way() {
 fn a_sweep_between_finding_the_cell_and_writing_the_fact_drops_neither() {
     let log = Log::new();
     let sent = log.published();
-    let cell = log.cell(TAG);
+    let place = log.place(TAG);
     log.sweep();
     log.sweep();
     let publication = log.begin();
-    publication.write(&cell, Kind::Hard, now());
+    publication.write(&place, Kind::Hard, now());
     publication.finish();
-    drop(cell);
+    drop(place);
     let (marks, stamp) = arrive(&log, sent);
     assert!(log.check(&marks, &stamp).is_none());
 }

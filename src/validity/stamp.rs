@@ -12,6 +12,11 @@ impl Sequence {
     pub fn get(self) -> u64 {
         self.0
     }
+
+    /// The number before it.
+    pub fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// In [`Stamp::softened`]: no soft fact has hit.
@@ -71,7 +76,12 @@ impl Stamp {
 
     /// Whether the cells need not be looked at: nothing was published since they last were.
     pub(super) fn is_known_alive(&self, published: Sequence) -> bool {
-        self.memo.load(Ordering::Acquire) >= published.0
+        self.looked_up() >= published
+    }
+
+    /// No fact up to here need be looked at again.
+    pub(super) fn looked_up(&self) -> Sequence {
+        Sequence(self.memo.load(Ordering::Acquire))
     }
 
     /// Records that the response was found alive by a look that began after `published` had been read.

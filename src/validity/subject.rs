@@ -20,7 +20,7 @@ pub enum Kind {
 
 /// What a fact speaks of.
 ///
-/// Hosts and URLs are compared as bytes: the caller has lower-cased the host and dropped the scheme's default port.
+/// Hosts, URLs and prefixes are compared as bytes: the caller has lower-cased the host and dropped the scheme's default port.
 /// **Without a port they match every port**, with one only that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
@@ -28,6 +28,9 @@ pub enum Subject<'a> {
     Url(&'a str),
     /// Everything of `example.com`, or of `example.com:8080`.
     Host(&'a str),
+    /// Every response whose URL begins so, byte by byte: authority and the beginning of a path, without scheme, as
+    /// `example.com/products/`. Slashes and ends of labels mean nothing: `example.com/a` speaks of `example.com/ab` too.
+    Prefix(&'a str),
     /// Every response that carries the tag.
     Tag(&'a str),
     /// Every response of the origin that belongs to the group (RFC 9875 §2).

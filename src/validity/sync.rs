@@ -1,7 +1,14 @@
-//! Every primitive that the log's correctness rests on comes through here, so that a model checker can stand in for
-//! all of them at one place.
+//! Every primitive that the log's correctness rests on comes through here. In tests a model checker stands in for all
+//! of them: see [`model`](super::model).
 
 pub(super) use std::sync::Arc;
-pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+pub(super) use std::sync::atomic::Ordering;
 
-pub(super) use parking_lot::{Mutex, MutexGuard};
+#[cfg(not(test))]
+pub(super) use std::{hash::RandomState, sync::atomic::AtomicU64};
+
+#[cfg(not(test))]
+pub(super) use parking_lot::{Mutex, MutexGuard, RwLock};
+
+#[cfg(test)]
+pub(super) use super::model::{AtomicU64, Mutex, MutexGuard, RandomState, RwLock};

@@ -5,37 +5,65 @@
 //! cell that nobody holds once its fact is a whole sweep old, and remembers in `forgotten` how young the facts were
 //! that went so. A flight older than that cannot be told whether it was purged, and is told so.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+#![allow(clippy::mutable_key_type, reason = "cells are found by their names, which do not change")]
 
-use super::cell::Cell;
+use std::borrow::Borrow;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use super::cell::{Cell, Role, Tally};
+use super::facts::Facts;
+use super::prefixes::Prefixes;
 use super::stamp::Sequence;
-use super::sync::{Arc, AtomicU64, Mutex, Ordering};
+use super::sync::{Arc, AtomicU64, Mutex, Ordering, RandomState};
+use super::tree::Tree;
 
-type Shard = HashMap<Box<[u8]>, Arc<Cell>>;
+type Shard = HashSet<Named, RandomState>;
 
 /// The cells of all subjects of one kind.
 #[derive(Debug)]
 pub(super) struct Table {
+    role: Role,
     /// INVARIANT: the table's `Arc` of a cell is cloned under the lock of its shard only. So a count of one, seen under
     /// that lock, stays one until the lock is released: nobody holds the cell, and nobody is about to.
     shards: Box<[Mutex<Shard>]>,
     hash: RandomState,
     /// The youngest fact that was dropped with its cell.
     /// INVARIANT: raised under the shard's lock before the cell goes, and read under that lock by whoever misses a
-    /// cell: if the cell was there once, the reader sees at least the number that went with it.
+    /// cell: if the cell was there once, the reader sees at least the number that went with it. A cell made anew is
+    /// born with that number as a hard fact, so that whoever finds it later, having been sent before, is told as well.
     forgotten: AtomicU64,
+    /// Facts that speak of names by how they begin.
+    /// INVARIANT: a cell knows all of them that are forgotten there. It is told at its birth of those that are not, or
+    /// of `forgotten`; and of those that are about to be by a sweep, which passes its shard before they go.
+    prefixes: Option<Arc<Prefixes>>,
     /// Cells and the bytes they take. Written under the shards' locks, read without, as they are for reports only.
     cells: AtomicU64,
     bytes: AtomicU64,
 }
 
+/// A cell, found by its name.
+#[derive(Debug)]
+struct Named(Arc<Cell>);
+
+/// What is forgotten in one sweep.
+pub(super) struct Sweep {
+    /// Facts numbered up to this.
+    pub(super) old: Sequence,
+    /// And these, which cells are told of that stay.
+    pub(super) told: Arc<Tree>,
+}
+
 impl Table {
-    pub(super) fn new(shards: usize) -> Self {
+    /// With prefixes: the names are URLs, which answer to those too.
+    pub(super) fn new(role: Role, shards: usize, prefixes: Option<Arc<Prefixes>>) -> Self {
         Self {
-            shards: (0..shards.max(1)).map(|_| Mutex::default()).collect(),
-            hash: RandomState::new(),
+            role,
+            shards: (0..shards.max(1)).map(|_| Mutex::new(Shard::default())).collect(),
+            hash: RandomState::default(),
             forgotten: AtomicU64::new(0),
+            prefixes,
             cells: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -44,10 +72,11 @@ impl Table {
     /// The cell of `name`, for who wants to write a fact.
     pub(super) fn cell(&self, name: &[u8]) -> Arc<Cell> {
         let mut shard = self.shard(name).lock();
-        match shard.get(name) {
-            Some(cell) => cell.clone(),
-            None => self.insert(&mut shard, name),
+        if let Some(cell) = shard.get(name) {
+            return cell.0.clone();
         }
+        let (known, forgotten) = self.past(name);
+        self.insert(&mut shard, name, known, forgotten)
     }
 
     /// The cell of `name`, for a response whose request was sent when `sent` was published. `None`: a fact younger
@@ -55,43 +84,77 @@ impl Table {
     pub(super) fn cell_since(&self, name: &[u8], sent: Sequence) -> Option<Arc<Cell>> {
         let mut shard = self.shard(name).lock();
         if let Some(cell) = shard.get(name) {
-            return Some(cell.clone());
+            return Some(cell.0.clone());
         }
-        if sent.0 < self.forgotten.load(Ordering::Relaxed) {
-            return None;
-        }
-        Some(self.insert(&mut shard, name))
+        let (known, forgotten) = self.past(name);
+        (sent >= forgotten).then(|| self.insert(&mut shard, name, known, forgotten))
+    }
+
+    /// The cell of `name`, if there is one.
+    pub(super) fn find(&self, name: &[u8]) -> Option<Arc<Cell>> {
+        self.shard(name).lock().get(name).map(|cell| cell.0.clone())
     }
 
     /// Whether a hard fact about `name` that is younger than `since` is known, or may have been forgotten.
     pub(super) fn concerns(&self, name: &[u8], since: Sequence) -> bool {
         let shard = self.shard(name).lock();
+        let (known, forgotten) = self.past(name);
         match shard.get(name) {
-            Some(cell) => cell.is_dead_since(since),
-            None => self.forgotten.load(Ordering::Relaxed) > since.0,
+            Some(cell) => known.and(cell.0.facts()).hard > since,
+            None => known.hard > since || forgotten > since,
         }
     }
 
-    /// Drops cells that nobody holds and whose facts are numbered up to `old`. Returns how many are held.
-    pub(super) fn sweep(&self, old: Sequence) -> u64 {
-        self.shards.iter().map(|shard| self.sweep_shard(&mut shard.lock(), old)).sum()
+    /// What is stored of `name`, and when it was last purged.
+    pub(super) fn tally(&self, name: &[u8]) -> Tally {
+        self.shard(name).lock().get(name).map(|cell| cell.0.tally()).unwrap_or_default()
     }
 
-    fn sweep_shard(&self, shard: &mut Shard, old: Sequence) -> u64 {
+    /// The `most` names that most stored responses answer to, in that order, with how many. Walks the whole table, a
+    /// shard at a time.
+    pub(super) fn top(&self, most: usize) -> Vec<(Box<[u8]>, u64)> {
+        // The least of the best is on top, to be pushed out; of equals the last by name.
+        let mut best = BinaryHeap::with_capacity(most.min(1 << 10) + 1);
+        for shard in &self.shards {
+            for Named(cell) in shard.lock().iter() {
+                let entries = cell.entries();
+                let beaten =
+                    best.len() == most && best.peek().is_none_or(|Reverse((least, _))| entries < *least);
+                if entries > 0 && !beaten {
+                    best.push(Reverse((entries, Reverse(Box::from(cell.name())))));
+                    if best.len() > most {
+                        best.pop();
+                    }
+                }
+            }
+        }
+        let best = best.into_sorted_vec().into_iter();
+        best.map(|Reverse((entries, Reverse(name)))| (name, entries)).collect()
+    }
+
+    /// Drops cells that nobody holds and whose facts are old; tells those that stay of what is forgotten elsewhere.
+    /// Returns how many are held.
+    pub(super) fn sweep(&self, sweep: &Sweep) -> u64 {
+        self.shards.iter().map(|shard| self.sweep_shard(&mut shard.lock(), sweep)).sum()
+    }
+
+    fn sweep_shard(&self, shard: &mut Shard, sweep: &Sweep) -> u64 {
+        let tells = self.prefixes.is_some() && sweep.told.youngest() > Sequence(0);
         let mut held = 0;
-        shard.retain(|_, cell| {
-            if Arc::strong_count(cell) > 1 {
-                held += 1;
-                return true;
+        shard.retain(|Named(cell)| {
+            let is_held = Arc::strong_count(cell) > 1;
+            let fact = cell.facts().youngest();
+            if !is_held && fact <= sweep.old {
+                self.forgotten.fetch_max(fact.0, Ordering::Relaxed);
+                self.cells.fetch_sub(1, Ordering::Relaxed);
+                self.bytes.fetch_sub(cell.size() as u64, Ordering::Relaxed);
+                return false;
             }
-            let fact = cell.youngest();
-            if fact > old.0 {
-                return true;
+            if tells {
+                cell.learn(sweep.told.about(cell.name()));
             }
-            self.forgotten.fetch_max(fact, Ordering::Relaxed);
-            self.cells.fetch_sub(1, Ordering::Relaxed);
-            self.bytes.fetch_sub(cell.size() as u64, Ordering::Relaxed);
-            false
+            held += u64::from(is_held);
+            true
         });
         // Growing back costs as much as it took to get here, so room for twice as many stays.
         if shard.capacity() > 4 * shard.len().max(16) {
@@ -110,9 +173,22 @@ impl Table {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn insert(&self, shard: &mut Shard, name: &[u8]) -> Arc<Cell> {
-        let cell = Cell::new(name);
-        shard.insert(name.into(), cell.clone());
+    /// What is known about a name without asking its cell, and the number of the youngest fact that may have been
+    /// forgotten about a name without a cell. To be called under the lock of its shard.
+    fn past(&self, name: &[u8]) -> (Facts, Sequence) {
+        let dropped = Sequence(self.forgotten.load(Ordering::Relaxed));
+        match &self.prefixes {
+            Some(prefixes) => {
+                let (known, forgotten) = prefixes.past(name);
+                (known, forgotten.max(dropped))
+            }
+            None => (Facts::NONE, dropped),
+        }
+    }
+
+    fn insert(&self, shard: &mut Shard, name: &[u8], known: Facts, forgotten: Sequence) -> Arc<Cell> {
+        let cell = Cell::new(self.role, name, known.and(Facts { hard: forgotten, ..Facts::NONE }));
+        shard.insert(Named(cell.clone()));
         self.cells.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(cell.size() as u64, Ordering::Relaxed);
         cell
@@ -125,44 +201,139 @@ impl Table {
     }
 }
 
+impl Borrow<[u8]> for Named {
+    fn borrow(&self) -> &[u8] {
+        self.0.name()
+    }
+}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for Named {}
+
 #[cfg(test)]
 mod tests {
+    use super::super::subject::Kind;
     use super::*;
+    use crate::clock::Moment;
+
+    fn table(shards: usize) -> Table {
+        Table::new(Role::Tag, shards, None)
+    }
+
+    fn up_to(old: u64) -> Sweep {
+        Sweep { old: Sequence(old), told: Arc::default() }
+    }
+
+    fn hard(number: u64) -> Facts {
+        Facts::one(Kind::Hard, Sequence(number), Moment::from_nanos(number))
+    }
 
     #[test]
     fn a_held_cell_stays_and_a_pointless_one_goes() {
-        let table = Table::new(4);
+        let table = table(4);
         let held = table.cell(b"held");
-        held.harden(Sequence(7));
+        held.learn(hard(7));
         table.cell(b"pointless");
-        assert_eq!(table.sweep(Sequence(9)), 1);
+        assert_eq!(table.sweep(&up_to(9)), 1);
         assert_eq!(table.cells(), 1);
         assert!(Arc::ptr_eq(&held, &table.cell(b"held")));
-        assert_eq!(table.cell_since(b"held", Sequence(0)).map(|cell| cell.youngest()), Some(7));
+        assert!(table.cell_since(b"held", Sequence(0)).is_some_and(|cell| Arc::ptr_eq(&held, &cell)));
     }
 
     #[test]
     fn a_forgotten_fact_turns_older_flights_away_and_no_younger_ones() {
-        let table = Table::new(1);
-        table.cell(b"t").harden(Sequence(5));
-        table.sweep(Sequence(4));
+        let table = table(1);
+        table.cell(b"t").learn(hard(5));
+        table.sweep(&up_to(4));
         assert_eq!(table.cells(), 1, "the fact is younger than that");
         assert!(table.cell_since(b"t", Sequence(4)).is_some());
-        table.sweep(Sequence(5));
+        table.sweep(&up_to(5));
         assert!(table.cell_since(b"t", Sequence(4)).is_none());
         assert!(table.cell_since(b"other", Sequence(4)).is_none(), "it cannot tell which cell went");
         assert!(table.cell_since(b"t", Sequence(5)).is_some());
     }
 
     #[test]
+    fn of_what_is_forgotten_the_youngest_counts() {
+        let table = table(1);
+        for number in 1..=90 {
+            table.cell(format!("{number}").as_bytes()).learn(hard(number));
+        }
+        table.sweep(&up_to(90));
+        assert!(table.cell_since(b"t", Sequence(89)).is_none());
+        assert!(table.cell_since(b"t", Sequence(90)).is_some());
+    }
+
+    #[test]
+    fn a_cell_made_anew_knows_that_facts_were_forgotten() {
+        let table = table(1);
+        table.cell(b"t").learn(hard(5));
+        table.sweep(&up_to(5));
+        let anew = table.cell_since(b"t", Sequence(5)).unwrap();
+        assert_eq!(anew.facts().hard, Sequence(5), "for older ones that find it");
+        assert!(table.concerns(b"t", Sequence(4)));
+        assert!(!table.concerns(b"t", Sequence(5)));
+        assert_eq!(table.tally(b"t"), Tally::default(), "which is no purge of this name");
+    }
+
+    #[test]
+    fn the_cell_of_a_url_knows_the_prefixes_that_were_purged_before_it_was_made() {
+        let prefixes = Arc::new(Prefixes::default());
+        let table = Table::new(Role::Url, 1, Some(prefixes.clone()));
+        prefixes.learn(b"a.example/x", hard(3));
+        assert_eq!(table.cell(b"a.example/x/1").facts().hard, Sequence(3));
+        assert_eq!(table.cell(b"a.example/y").facts().hard, Sequence(0));
+        prefixes.forget(&prefixes.old());
+        prefixes.forget(&prefixes.old());
+        assert_eq!(table.cell(b"a.example/z").facts().hard, Sequence(3), "it cannot tell which went");
+        assert!(table.cell_since(b"a.example/other", Sequence(2)).is_none());
+    }
+
+    #[test]
+    fn a_sweep_tells_the_cells_that_stay_of_prefixes() {
+        let table = Table::new(Role::Url, 2, Some(Arc::default()));
+        let (hit, missed) = (table.cell(b"a.example/x/1"), table.cell(b"a.example/y"));
+        let mut told = Tree::default();
+        told.add(b"a.example/x", hard(3));
+        table.sweep(&Sweep { old: Sequence(3), told: Arc::new(told) });
+        assert_eq!((hit.facts().hard, missed.facts().hard), (Sequence(3), Sequence(0)));
+    }
+
+    #[test]
     fn size_comes_and_goes_with_the_cells() {
-        let table = Table::new(2);
+        let table = table(2);
         for i in 0..1000 {
             table.cell(format!("/{i}").as_bytes());
         }
         assert_eq!(table.cells(), 1000);
         assert!(table.bytes() > 1000 * size_of::<Cell>() as u64);
-        table.sweep(Sequence(0));
+        table.sweep(&up_to(0));
         assert_eq!((table.cells(), table.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn the_top_is_what_most_answer_to() {
+        let table = table(4);
+        let held: Vec<_> = (0..40_u64).map(|i| (table.cell(format!("t{i:02}").as_bytes()), i / 2)).collect();
+        held.iter().for_each(|(cell, entries)| (0..*entries).for_each(|_| cell.count(1)));
+        let top = |most| -> Vec<(String, u64)> {
+            let top = table.top(most).into_iter();
+            top.map(|(name, entries)| (String::from_utf8(name.into()).unwrap(), entries)).collect()
+        };
+        let named = |name: &str, entries| (name.to_owned(), entries);
+        assert_eq!(top(3), [named("t38", 19), named("t39", 19), named("t36", 18)]);
+        assert_eq!(top(0), []);
+        assert_eq!(top(100).len(), 38, "nothing is stored of the others");
     }
 }

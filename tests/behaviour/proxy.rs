@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use larder::app::Larder;
-use larder::clock::{Clock, Manual};
+use larder::clock::{Clock, Manual, Moment};
 use larder::config::Config;
+use larder::validity::Log;
+use larder::validity::{Fact, Kind, Sequence, Subject};
 
 use crate::support::{Answered, Ask, CacheStatus, Client, Connection, Origin, PATIENCE};
 
@@ -28,6 +30,7 @@ pub(crate) struct Setup {
     drain: Option<String>,
     server: String,
     admin: String,
+    purge: String,
     cache: String,
     log: String,
     origin: String,
@@ -86,6 +89,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn purge(mut self, line: &str) -> Self {
+        self.purge += &format!("{line}\n");
+        self
+    }
+
     pub(crate) fn cache(mut self, line: &str) -> Self {
         self.cache += &format!("{line}\n");
         self
@@ -108,14 +116,14 @@ impl Setup {
 
     /// The file that this amounts to. One serving thread, so that [`Proxy::settle`] means something.
     fn toml(&self) -> String {
-        let Self { servers, server, admin, cache, log, origin, routes, .. } = self;
+        let Self { servers, server, admin, purge, cache, log, origin, routes, .. } = self;
         let threads = self.threads.unwrap_or(1);
         let drain = self.drain.as_deref().unwrap_or("50ms");
         let listen = self.listen.map_or("127.0.0.1:0".to_owned(), |addr| addr.to_string());
         let memory = self.memory.as_deref().unwrap_or("64MiB");
         format!(
             "[server]\nlisten = \"{listen}\"\nthreads = {threads}\ndrain_timeout = \"{drain}\"\n{server}\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n[purge]\n{purge}\n[cache]\nmemory = \"{memory}\"\n{cache}\n[log]\n{log}\n\
              [[upstream]]\nname = \"origin\"\nservers = {servers:?}\n{origin}\n{routes}"
         )
     }
@@ -167,9 +175,40 @@ impl Proxy {
         self.larder.take().expect("running").stop();
     }
 
+    /// Purges as the log does it, whatever door leads there.
+    pub(crate) fn purge(&self, subject: Subject<'_>) -> Sequence {
+        self.publish(subject, Kind::Hard)
+    }
+
+    /// The same, softly.
+    pub(crate) fn soften(&self, subject: Subject<'_>) -> Sequence {
+        self.publish(subject, Kind::Soft)
+    }
+
+    fn publish(&self, subject: Subject<'_>, kind: Kind) -> Sequence {
+        let now = Clock::manual(self.clock.clone()).moment();
+        self.larder().log().publish(&[Fact { subject, kind }], now)
+    }
+
+    pub(crate) fn larder(&self) -> &Larder {
+        self.larder.as_ref().expect("running")
+    }
+
     /// Bytes charged against the memory limit.
     pub(crate) fn memory_used(&self) -> u64 {
         self.larder.as_ref().expect("running").memory_used()
+    }
+
+    /// What was purged, for tests that write the log or look at it without a door.
+    #[allow(dead_code)] // the promise tests
+    pub(crate) fn log(&self) -> &Log {
+        self.larder.as_ref().expect("running").log()
+    }
+
+    /// The proxy's time.
+    #[allow(dead_code)] // the promise tests
+    pub(crate) fn moment(&self) -> Moment {
+        Clock::manual(self.clock.clone()).moment()
     }
 
     /// A connection that the proxy has accepted and used before, so that a request on it arrives at once.

@@ -146,8 +146,74 @@ fn the_newest_of_several_matching_responses_is_served() {
     assert_eq!(hit.text(), "for all");
 }
 
+/// What is asked on behalf of all whose fields mean the same must not depend on how one of them spelled it.
 #[test]
-fn the_origin_sees_the_selecting_fields_as_the_client_sent_them() {
+fn an_origin_that_is_known_to_choose_by_a_field_gets_it_in_normal_form() {
+    for (name, first, spelled, normal, meaning_the_same) in [
+        ("Accept-Encoding", "gzip", "GZIP , br;q=0.50", "gzip,br;q=0.500", "br;q=0.5,x-gzip"),
+        ("Accept-Language", "de", "fr;q=0.8, de-CH", "de-ch,fr;q=0.800", "DE-ch, fr;q=0.800"),
+        ("X-Kind", "a", "a , \"b, c\"", "a,\"b, c\"", "a,\t\"b, c\""),
+    ] {
+        let origin = Origin::start();
+        echoing(&origin, "/a", name);
+        let proxy = Proxy::before(&origin);
+        let ask = |value: &str| proxy.send(&proxy.asks("/a").field(name, value));
+        assert_eq!(ask(first).text(), first);
+        assert_eq!(ask(spelled).text(), normal, "{name}");
+        let same = ask(meaning_the_same);
+        assert_hit(&same);
+        assert_eq!(same.text(), normal, "{name}");
+    }
+}
+
+#[test]
+fn waiters_that_mean_the_same_share_one_fetch_in_normal_form() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let answer = |content: &str| ok(content).cache("max-age=60").field("Vary", "Accept-Encoding");
+    origin.on("/a").respond(answer("plain")).then(answer("packed").held_by(&gate));
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    let ask = |value: &str| proxy.asks("/a").field("Accept-Encoding", value).begin();
+    let leader = ask("zstd;q=1.0 , GZIP");
+    origin.wait_for(2);
+    let waiter = ask("gzip, zstd");
+    proxy.settle();
+    gate.open();
+    assert_eq!((leader.finish().text(), waiter.finish().text()), ("packed".into(), "packed".into()));
+    assert_eq!(origin.count("/a"), 2);
+    assert_eq!(origin.last().fields.all("Accept-Encoding"), ["gzip,zstd"]);
+}
+
+/// A comma in it separates nothing, and origins look for certain words.
+#[test]
+fn what_is_no_list_is_compared_and_sent_as_it_is() {
+    let origin = Origin::start();
+    echoing(&origin, "/a", "User-Agent");
+    let proxy = Proxy::before(&origin);
+    let ask = |value: &str| proxy.send(&proxy.asks("/a").field("User-Agent", value));
+    ask("x");
+    assert_eq!(ask("Mozilla/5.0 (KHTML, like Gecko)").text(), "Mozilla/5.0 (KHTML, like Gecko)");
+    assert_forwarded(&ask("Mozilla/5.0 (KHTML,like Gecko)"), "vary-miss");
+}
+
+/// Who says so cannot make the conditions of one client count for all.
+#[test]
+fn what_only_concerns_one_client_is_not_sent_on_though_it_selects() {
+    let origin = Origin::start();
+    let answer = ok("x").cache("max-age=60").field("Vary", "If-None-Match, Range, Cache-Control");
+    origin.on("/a").respond(answer);
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    let ask = proxy.asks("/a").field("If-None-Match", "\"1\"").field("Cache-Control", "no-cache");
+    assert_forwarded(&proxy.send(&ask), "vary-miss");
+    for name in ["If-None-Match", "Range", "Cache-Control"] {
+        assert!(!origin.last().fields.has(name), "{name}");
+    }
+}
+
+#[test]
+fn before_that_is_known_the_origin_sees_the_fields_as_the_client_sent_them() {
     let origin = Origin::start();
     echoing(&origin, "/a", "Accept-Language");
     let proxy = Proxy::before(&origin);

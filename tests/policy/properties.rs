@@ -293,6 +293,23 @@ proptest! {
     }
 
     #[test]
+    fn a_request_in_normal_form_selects_what_the_original_does(
+        request in any_fields(),
+        vary in sample::subsequence(vec!["accept-encoding", "accept-language", "cookie", "foo"], 0..=4),
+    ) {
+        let names: Vec<HeaderName> = vary.into_iter().map(HeaderName::from_static).collect();
+        let variant = Variant::of(&names, &request);
+        let mut normal = request.clone();
+        variant.write_to(&mut normal);
+        prop_assert_eq!(&Variant::of(&names, &normal), &variant);
+        prop_assert!(names.iter().all(|name| normal.get_all(name).iter().count() <= 1));
+        let others = request.keys().filter(|name| !names.contains(name));
+        for name in others {
+            prop_assert!(normal.get_all(name).iter().eq(request.get_all(name).iter()), "{name}");
+        }
+    }
+
+    #[test]
     fn a_date_that_is_written_is_read(seconds in 0_u64..300_000_000_000) {
         let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
         let read = fields::http_date(fields::render_date(time).as_bytes()).unwrap();
@@ -313,4 +330,18 @@ proptest! {
         freshen(&mut fresh, &update);
         prop_assert_eq!(fresh, once);
     }
+}
+
+#[test]
+fn an_empty_line_selects_nothing_else() {
+    let name = [header::COOKIE];
+    let mut request = HeaderMap::new();
+    request.append(header::COOKIE, "".parse().unwrap());
+    request.append(header::COOKIE, "a=1".parse().unwrap());
+    let variant = Variant::of(&name, &request);
+    request.append(header::COOKIE, "".parse().unwrap());
+    assert_eq!(Variant::of(&name, &request), variant);
+    variant.write_to(&mut request);
+    assert_eq!(request.get(header::COOKIE).unwrap(), "a=1");
+    assert_eq!(Variant::of(&name, &request), variant);
 }

@@ -29,7 +29,7 @@ pub use cache_status::CacheStatus;
 pub use client::{Answered, Ask, Client, Connection, Exchange};
 pub use gate::Gate;
 pub use origin::{Origin, Seen};
-pub use wire::{Cut, Fields, Head};
+pub use wire::{Cut, Fields, Framing, Head, Wire};
 
 /// How long anything may take that should take no time at all.
 pub const PATIENCE: Duration = Duration::from_secs(5);

@@ -221,6 +221,16 @@ impl Wire {
         }
     }
 
+    /// The next line without its CRLF, which stays.
+    fn line(&mut self) -> Result<Vec<u8>, Cut> {
+        loop {
+            if let Some(end) = self.ahead.windows(2).position(|pair| pair == b"\r\n") {
+                return Ok(self.ahead[..end].to_vec());
+            }
+            self.fill()?;
+        }
+    }
+
     /// The next head. `Cut::Closed` if the connection ended in order before its first byte.
     pub fn head(&mut self) -> Result<Head, Cut> {
         let raw = self.until(b"\r\n\r\n").map_err(|cut| match cut {
@@ -265,22 +275,26 @@ impl Wire {
     }
 
     fn chunk(&mut self, framing: &mut Framing, trailers: &mut Fields) -> Result<Option<Vec<u8>>, Cut> {
-        let line = self.until(b"\r\n")?;
+        // Nothing is taken before all of it is there, so that one who got `Silence` may ask again.
+        let line = self.line()?;
         let wrong = || Cut::Malformed(format!("chunk line {}", line.escape_ascii()));
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        if digits == 0 || !(line[digits] == b';' || line[digits] == b'\r') {
+        if digits == 0 || !matches!(line.get(digits), None | Some(b';')) {
             return Err(wrong());
         }
         let size = std::str::from_utf8(&line[..digits]).map_err(|_| wrong())?;
         let size = usize::from_str_radix(size, 16).map_err(|_| wrong())?;
+        let start = line.len() + 2;
         if size == 0 {
+            self.take(start);
             *framing = Framing::Over;
             self.trailers(trailers)?;
             return Ok(None);
         }
-        while self.ahead.len() < size + 2 {
+        while self.ahead.len() < start + size + 2 {
             self.fill()?;
         }
+        self.take(start);
         let data = self.take(size);
         if self.take(2) != b"\r\n" {
             return Err(Cut::Malformed("no CRLF after a chunk".into()));

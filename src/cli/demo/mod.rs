@@ -3,7 +3,7 @@
 //! - `origin`: the API's HTTP side, slow on purpose
 //! - `shop`: what it tells about: products that can be changed, and orders
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::thread;
 
@@ -42,9 +42,15 @@ fn demo(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     // It ends with the process.
     thread::Builder::new().name("demo-origin".into()).spawn(move || origin_thread(listener))?;
     let origins = [parse_origin(&format!("http://{origin}"))?];
-    let overrides =
-        Overrides { listen: args.listen.into_iter().collect(), admin: args.admin, ..Overrides::default() };
-    let config = Config::for_origins(&origins, &overrides)?;
+    let overrides = Overrides {
+        listen: args.listen.into_iter().collect(),
+        admin: args.admin,
+        ..Overrides::from_environment()?
+    };
+    let mut config = Config::for_origins(&origins, &overrides)?;
+    // Whoever can reach this machine's loopback addresses may purge, as on the admin listener.
+    config.purge.allow =
+        vec![IpAddr::from(Ipv4Addr::LOCALHOST).into(), IpAddr::from(Ipv6Addr::LOCALHOST).into()];
     let larder = Larder::start(config)?;
     if let (Some(addr), Some(admin)) = (larder.addrs().first(), larder.admin_addr()) {
         print!("{}", banner(*addr, admin, origin));
@@ -66,10 +72,10 @@ pub fn banner(larder: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> Stri
         r#"An example API, made slow on purpose (200 ms), with Larder in front:
 
     Larder   http://{larder}     what there is to ask for: curl http://{larder}/
-    admin    http://{admin}     /metrics, /healthz, /readyz
+    admin    http://{admin}     /metrics, /healthz, /readyz, /api/tags, /api/purges
     origin   http://{origin}     the API itself, for comparison
 
-Five lines worth typing:
+Seven lines worth typing:
 
  1  curl -i http://{larder}/products/42
     Type it twice. First it takes 200 ms and Cache-Status says fwd=uri-miss and stored; then it comes at once,
@@ -89,6 +95,13 @@ Five lines worth typing:
  5  curl -s http://{admin}/metrics | grep -E '^larder_(requests|origin_fetches|not_stored)_total.* [1-9]'
     All of the above as numbers: by outcome, by what the origin answered, by reason for not storing.
 
+ 6  curl -d tag=product-42 http://{admin}/purge
+    Purges whatever the API has tagged so, however much that is; answered once nobody gets it any more. Then
+    line 1 takes its 200 ms again. With -d soft=1 it only goes stale, and is served while it is validated.
+
+ 7  curl -X PURGE http://{larder}/products/42
+    The same for one URL, on the way that requests take. 'larder purge --help' has the other targets.
+
 Also: /stream comes line by line for everyone who asks meanwhile (curl -N), /me is private and /live no-store:
 never stored, and Cache-Status says why. Ctrl-C ends the demo.
 "#
@@ -100,12 +113,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_banner_has_five_lines_to_type_and_all_addresses() {
+    fn the_banner_has_seven_lines_to_type_and_all_addresses() {
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let text = banner(addr(8080), addr(8081), addr(9000));
         let numbered = |line: &&str| line.starts_with(" ") && line.as_bytes()[1].is_ascii_digit();
         let lines: Vec<&str> = text.lines().filter(|line| line.len() > 4).filter(numbered).collect();
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines.len(), 7);
         assert!(
             lines.iter().all(|line| line.contains("curl") && line.contains("127.0.0.1:808")),
             "{lines:?}"

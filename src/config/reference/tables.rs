@@ -10,7 +10,7 @@ const GIB: u64 = 1 << 30;
 const A_WHILE: (u64, u64) = (1, 86_400_000);
 
 /// Every table of the file, in the order of the reference.
-pub(in crate::config) static TABLES: &[&Table] = &[&SERVER, &ADMIN, &CACHE, &LOG, &UPSTREAM, &ROUTE];
+pub(in crate::config) static TABLES: &[&Table] = &[&SERVER, &ADMIN, &PURGE, &CACHE, &LOG, &UPSTREAM, &ROUTE];
 
 pub(in crate::config) static SERVER: Table =
     Table { name: "server", repeated: false, doc: "The listener that clients talk to.", keys: SERVER_KEYS };
@@ -19,6 +19,12 @@ pub(in crate::config) static ADMIN: Table = Table {
     repeated: false,
     doc: "The second listener, for people and machines that look after this one.",
     keys: ADMIN_KEYS,
+};
+pub(in crate::config) static PURGE: Table = Table {
+    name: "purge",
+    repeated: false,
+    doc: "Who may purge, and how much at once. See docs/purging.md.",
+    keys: PURGE_KEYS,
 };
 pub(in crate::config) static CACHE: Table =
     Table { name: "cache", repeated: false, doc: "The store and its limits.", keys: CACHE_KEYS };
@@ -120,7 +126,7 @@ const ADMIN_KEYS: &[Key] = &[
         "listen",
         Kind::AddressOrOff,
         Is("\"127.0.0.1:8081\""),
-        "Where to listen, or \"off\". Only loopback addresses, since nothing else protects it.",
+        "Where to listen, or \"off\". Any but a loopback address needs a token; see [purge].",
     )
     .also(&["address", "addr", "bind", "port"]),
     key("hosts", Kind::Host, Is("[]"), "Accepted in Host beside loopback addresses and localhost."),
@@ -130,6 +136,35 @@ const ADMIN_KEYS: &[Key] = &[
         Is("\"off\""),
         "Offers /healthz, /readyz and /metrics, and nothing else, where an orchestrator can reach it; any address.",
     ),
+];
+
+const PURGE_KEYS: &[Key] = &[
+    key(
+        "token_file",
+        Kind::File,
+        Unset { meaning: "no token but the one in the environment variable LARDER_TOKEN, if it is set", example: "\"tokens\"" },
+        "Bearer tokens: one a line, with a name before it if you like, which then stands in the audit log. Read again \
+         when it changes; a relative path starts from this file's directory.",
+    )
+    .also(&["token", "tokens", "secret", "key"]),
+    key(
+        "allow",
+        Kind::Network,
+        Is("[]"),
+        "Peers whose PURGE requests are taken without a token: networks or addresses. Void for requests that have \
+         passed a proxy, as Forwarded, X-Forwarded-For or Via tell.",
+    )
+    .also(&["acl", "allowed", "trusted"]),
+    key("max_targets", Kind::Count, Is("1000"), "The most targets of one purge.").between(1, 100_000),
+    key("max_body", Kind::Size, Is("\"256KiB\""), "The longest content of a purge request.").between(KIB, 64 * MIB),
+    key(
+        "refresh_entries",
+        Kind::Count,
+        Is("100"),
+        "The most entries that are fetched anew after a soft purge with `refresh`; those asked for most come first.",
+    )
+    .between(1, 1_000_000),
+    key("refresh_concurrency", Kind::Count, Is("4"), "The most of these fetches at once.").between(1, 1024),
 ];
 
 const CACHE_KEYS: &[Key] = &[
@@ -192,6 +227,29 @@ const CACHE_KEYS: &[Key] = &[
         Is("\"2m\""),
         "How long after an answer that could not be shared, requests for the same do not wait for each other.",
     ),
+    key(
+        "comma_tags",
+        Kind::FieldName,
+        Is("[\"Cache-Tag\"]"),
+        "Response fields that hold tags, to be purged by, separated by commas; clients do not get them.",
+    )
+    .also(&["tag_fields", "tag_field", "tags", "cache_tag"]),
+    key("space_tags", Kind::FieldName, Is("[\"Surrogate-Key\", \"xkey\"]"), "The same, separated by spaces.")
+        .also(&["surrogate_key", "xkey"]),
+    key(
+        "max_tags",
+        Kind::Count,
+        Is("256"),
+        "The most tags, and the most Cache-Groups, of a response; one with more is delivered but not stored.",
+    )
+    .between(32, 65_536),
+    key(
+        "max_tag_length",
+        Kind::Size,
+        Is("\"1KiB\""),
+        "The longest tag or group; a response with a longer one is delivered but not stored.",
+    )
+    .between(32, 64 * KIB),
 ];
 
 const LOG_KEYS: &[Key] = &[

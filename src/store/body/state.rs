@@ -101,10 +101,12 @@ impl State {
         if self.base() > 0 {
             return None;
         }
-        if self.present == self.readers.len() {
+        let id = if self.present < self.readers.len() {
+            self.readers.iter().position(Option::is_none)?
+        } else {
             self.readers.push(None);
-        }
-        let id = self.readers.iter().position(Option::is_none)?;
+            self.present
+        };
         *self.readers.get_mut(id)? = Some(Place::default());
         self.present += 1;
         self.had_readers = true;

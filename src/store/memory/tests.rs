@@ -12,6 +12,8 @@ use crate::policy::vary::Variant;
 use crate::store::{Extent, Head, NewEntry, Sealed};
 use crate::validity::{Fact, Kind, Log, Subject, Subjects};
 
+mod reclaiming;
+
 const MIB: u64 = 1 << 20;
 const KEEP: Duration = Duration::from_secs(60);
 
@@ -38,6 +40,9 @@ impl House {
             max_ranges: 1,
             stream_window: 1,
             hit_for_miss: Duration::ZERO,
+            tag_fields: Vec::new(),
+            max_tags: 256,
+            max_tag_length: 1024,
         };
         let store = Store::new(&config, budget.clone(), clock.clone());
         Self { store, budget, log: Log::new(), time, clock }

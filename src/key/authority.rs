@@ -1,4 +1,5 @@
-//! The syntax of `Host` and of authorities in request targets (RFC 9110 §7.2, RFC 3986 §3.2).
+//! The one form of an authority (RFC 9110 §7.2, RFC 3986 §3.2) that keys are made of, and that purges are compared
+//! with.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -7,8 +8,11 @@ use std::net::Ipv6Addr;
 /// it is anything else; user information is never allowed (RFC 9110 §4.2.4), nor is an empty host (§4.2.1).
 ///
 /// What is normal already, as nearly everything is, is returned as it is.
-pub(super) fn normalize(authority: &[u8], default_port: u16) -> Option<Cow<'_, str>> {
+pub fn normalize(authority: &[u8], default_port: u16) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(authority).ok()?;
+    if is_plain(text) {
+        return Some(Cow::Borrowed(text));
+    }
     let (host, port) = split(text)?;
     if host.is_empty() || !is_host(host) {
         return None;
@@ -23,6 +27,11 @@ pub(super) fn normalize(authority: &[u8], default_port: u16) -> Option<Cow<'_, s
         Some(port) if is_normal(text, host, port) => Cow::Borrowed(text),
         Some(port) => Cow::Owned(format!("{}:{port}", host.to_ascii_lowercase())),
     })
+}
+
+/// Whether it is one of the names that nearly all are, which have one form only.
+fn is_plain(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
 }
 
 /// Host and, if there is a colon after it, port. The colons of an IPv6 address stand in brackets.

@@ -1,0 +1,103 @@
+//! Housekeeping: what has to be done now and then, on a thread of its own, so that nobody who serves has to do it.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::app::StartError;
+use crate::clock::{Clock, Moment};
+use crate::request::Engine;
+use crate::store::Reclaiming;
+use crate::validity::Sequence;
+
+/// How often room is made in the store when nothing calls for it at once.
+const TICK: Duration = Duration::from_millis(50);
+/// The pause between two steps of freeing what purges have killed: the walk takes a small share of a core, and never
+/// long at a time.
+const REST: Duration = Duration::from_millis(4);
+/// How often the log forgets what no stored response needs any more.
+const SWEEP: Duration = Duration::from_secs(30);
+/// The same when it is crowded. Flights that take longer than this may go unstored.
+const EARLY_SWEEP: Duration = Duration::from_secs(5);
+
+/// How often it is seen whether the tokens have changed.
+const RELOAD: Duration = Duration::from_secs(1);
+
+/// Starts the thread.
+pub(super) fn start(
+    engine: Arc<Engine>,
+    stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, StartError> {
+    let keep = move || {
+        let mut chores = Chores::new(&engine);
+        while !*stopping.borrow() {
+            engine.store().keep_house(chores.pause());
+            chores.go_on();
+        }
+    };
+    thread::Builder::new().name("larder-house".into()).spawn(keep).map_err(StartError::Thread)
+}
+
+/// What is under way.
+struct Chores<'a> {
+    engine: &'a Engine,
+    /// The machine's, whatever clock requests go by.
+    clock: Clock,
+    swept: Moment,
+    reloaded: Moment,
+    /// The last purge whose dead are freed, or are being freed.
+    reclaimed: Sequence,
+    reclaiming: Option<Reclaiming<'a>>,
+}
+
+impl<'a> Chores<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        let clock = Clock::system();
+        let now = clock.moment();
+        Self { engine, swept: now, reloaded: now, clock, reclaimed: Sequence::default(), reclaiming: None }
+    }
+
+    /// How long the thread may rest.
+    fn pause(&self) -> Duration {
+        if self.reclaiming.is_some() { REST } else { TICK }
+    }
+
+    /// Does a bounded piece of what is to be done.
+    fn go_on(&mut self) {
+        self.reclaim();
+        let now = self.clock.moment();
+        self.sweep(now);
+        self.reload(now);
+    }
+
+    fn reclaim(&mut self) {
+        if let Some(reclaiming) = &mut self.reclaiming {
+            if reclaiming.step() {
+                return;
+            }
+            self.reclaiming = None;
+        }
+        let published = self.engine.log().published();
+        if published > self.reclaimed {
+            self.reclaimed = published;
+            self.reclaiming = Some(self.engine.store().reclaim(self.engine.log()));
+        }
+    }
+
+    fn reload(&mut self, now: Moment) {
+        if now.since(self.reloaded) >= RELOAD {
+            self.reloaded = now;
+            self.engine.purger().rights().reload();
+        }
+    }
+
+    fn sweep(&mut self, now: Moment) {
+        let since = now.since(self.swept);
+        if since >= SWEEP || (since >= EARLY_SWEEP && self.engine.log().is_crowded()) {
+            self.swept = now;
+            self.engine.log().sweep();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Freeing what purges have killed, and walking over what is stored.
+
+use super::*;
+
+impl House {
+    fn purge_tag(&self, tag: &str) {
+        self.log.publish(&[Fact { subject: Subject::Tag(tag), kind: Kind::Hard }], self.clock.moment());
+    }
+
+    /// Stores a response with a tag under the key of that number.
+    fn store_tagged(&self, number: usize, language: &str, tag: &str) {
+        let sent = self.log.published();
+        let url = format!("h/{number}");
+        let subjects = Subjects { tags: &[tag], ..Subjects::address("h", &url) };
+        let marks = self.log.intern(&subjects, sent).unwrap();
+        let entry = Entry::new(NewEntry { marks, ..self.entry(language) });
+        assert_eq!(self.store.commit(key(number), &url, Arc::new(entry)), Committed::Stored);
+    }
+
+    /// Frees all that is dead, and tells in how many steps.
+    fn reclaim(&self) -> usize {
+        let mut reclaiming = self.store.reclaim(&self.log);
+        (1..).find(|_| !reclaiming.step()).unwrap()
+    }
+
+    fn urls(&self) -> Vec<String> {
+        let mut urls: Vec<String> =
+            self.store.entries().map(|stored| stored.resource.url.to_string()).collect();
+        urls.sort_unstable();
+        urls
+    }
+}
+
+#[test]
+fn what_is_dead_goes_and_all_else_stays() {
+    let house = House::of(MIB);
+    house.store_tagged(0, "de", "a");
+    house.store_tagged(0, "en", "b");
+    house.store_tagged(1, "de", "a");
+    house.store_tagged(2, "de", "b");
+    house.purge_tag("a");
+    house.store_tagged(3, "de", "a");
+    house.reclaim();
+    assert_eq!(house.urls(), ["h/0", "h/2", "h/3"]);
+    assert_eq!(house.stored().len(), 1, "one variant of two");
+    house.store.tick();
+    assert_eq!(house.store.figures().entries, 3);
+}
+
+#[test]
+fn the_memory_of_what_is_dead_is_free_again() {
+    let house = House::of(MIB);
+    for number in 0..300 {
+        house.store_tagged(number, "de", "t");
+    }
+    let full = house.budget.used();
+    house.purge_tag("t");
+    assert_eq!(house.budget.used(), full, "a purge frees nothing by itself");
+    assert!(house.reclaim() > 1, "more than a step's work");
+    assert!(house.tick_until(|used| used == 0));
+    assert_eq!(house.store.figures().entries, 0);
+}
+
+#[test]
+fn what_is_only_softened_stays() {
+    let house = House::of(MIB);
+    house.store_tagged(0, "de", "t");
+    house.log.publish(&[Fact { subject: Subject::Everything, kind: Kind::Soft }], house.clock.moment());
+    house.reclaim();
+    assert_eq!(house.urls(), ["h/0"]);
+}
+
+#[test]
+fn what_was_stored_since_the_walk_began_is_not_taken_for_what_was_there() {
+    let house = House::of(MIB);
+    house.store_tagged(0, "de", "t");
+    house.purge_tag("t");
+    let mut reclaiming = house.store.reclaim(&house.log);
+    house.store_tagged(0, "de", "t");
+    while reclaiming.step() {}
+    assert_eq!(house.urls(), ["h/0"]);
+}
+
+#[test]
+fn a_walk_shows_every_entry_with_its_place() {
+    let house = House::of(MIB);
+    house.store_tagged(0, "de", "t");
+    house.store_tagged(0, "en", "t");
+    house.store_tagged(1, "de", "t");
+    assert_eq!(house.urls(), ["h/0", "h/0", "h/1"]);
+    assert!(house.store.entries().all(|stored| house.store.get(&stored.key).is_some()));
+}
+
+#[test]
+fn what_takes_the_place_of_a_response_is_half_as_hot() {
+    let house = House::of(MIB);
+    let (old, _) = house.commit(house.entry("de"));
+    (0..12).for_each(|_| old.count_hit());
+    house.time.advance(Duration::from_secs(1));
+    let (new, _) = house.commit(house.entry("de"));
+    assert_eq!((old.heat(), new.heat()), (12, 6));
+    let freshened = Arc::new(Entry::new(new.parts()));
+    assert!(house.store.replace(&key(0), &new, freshened.clone()));
+    assert_eq!(freshened.heat(), 3);
+    let (other, _) = house.commit(house.entry("en"));
+    assert_eq!(other.heat(), 0, "another variant");
+}

@@ -1,0 +1,40 @@
+//! Frees what purges have killed.
+//!
+//! Nothing dead is ever served, whether it is freed or not: every use is checked. So this is about memory only, and can
+//! take its time: a walk over all that is stored, in steps between which its thread rests.
+
+use std::sync::Arc;
+
+use moka::sync::Iter;
+
+use crate::key::CacheKey;
+use crate::store::{Entry, Resource, Store};
+use crate::validity::Log;
+
+/// Resources that one step looks at. A step takes a fraction of a millisecond.
+const STEP: usize = 128;
+
+/// A walk over the store that removes what is dead. What is stored while it lasts may be passed by.
+pub struct Reclaiming<'a> {
+    store: &'a Store,
+    log: &'a Log,
+    left: Iter<'a, CacheKey, Arc<Resource>>,
+}
+
+impl<'a> Reclaiming<'a> {
+    pub(super) fn new(store: &'a Store, log: &'a Log, all: Iter<'a, CacheKey, Arc<Resource>>) -> Self {
+        Self { store, log, left: all }
+    }
+
+    /// Goes on for a bounded number of resources. Returns whether there is more to do.
+    pub fn step(&mut self) -> bool {
+        for _ in 0..STEP {
+            let Some((key, resource)) = self.left.next() else { return false };
+            let is_dead = |entry: &Arc<Entry>| self.log.check(&entry.marks, &entry.stamp).is_none();
+            if resource.variants.iter().any(is_dead) {
+                self.store.remove_all(&key, is_dead);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,90 @@
+//! What the scripts went through, so that it shows when they stop trying what they are there for.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use super::reference::Target;
+use crate::support::CacheStatus;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Answers with content of the origin that were judged.
+    pub(crate) answers: usize,
+    /// Of these: something older was there that a purge had forbidden.
+    pub(crate) tempted: usize,
+    /// Fetches that were under way when a purge that spoke of them was published.
+    pub(crate) in_flight: usize,
+    /// Unsafe requests that were answered.
+    pub(crate) written: usize,
+    /// By kind of purge, and by what `Cache-Status` says.
+    pub(crate) kinds: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    pub(crate) fn answered(&mut self, status: &CacheStatus, tempted: bool) {
+        self.answers += 1;
+        self.tempted += usize::from(tempted);
+        let how = if status.hit { "hit" } else { status.forward.as_deref().unwrap_or("local") };
+        self.count(&format!("answer {how}"));
+        if status.collapsed {
+            self.count("answer collapsed");
+        }
+        if let Some(detail) = &status.detail {
+            self.count(&format!("detail {detail}"));
+        }
+    }
+
+    pub(crate) fn purged(&mut self, soft: bool, targets: &[Target]) {
+        for target in targets {
+            let what = match target {
+                Target::Everything => "everything",
+                Target::Host(_) => "host",
+                Target::Url(_) => "url",
+                Target::Prefix(_) => "prefix",
+                Target::Tag(_) => "tag",
+                Target::Group { .. } => "group",
+            };
+            self.count(&format!("purge {} {what}", if soft { "soft" } else { "hard" }));
+        }
+    }
+
+    /// Fails if so many scripts have not tried enough: each of these has to happen to so many in a hundred.
+    #[track_caller]
+    pub(crate) fn assert_rich(&self, scripts: usize) {
+        let kind = |kind: &str| self.kinds.get(kind).copied().unwrap_or_default();
+        let happened = [
+            ("answers", self.answers, 500),
+            ("tempting answers", self.tempted, 100),
+            ("purges of fetches in flight", self.in_flight, 100),
+            ("unsafe requests", self.written, 20),
+            ("hits", kind("answer hit"), 50),
+            ("waiters", kind("answer collapsed"), 40),
+            ("304s", kind("detail revalidated"), 5),
+            ("answers while a refresh runs", kind("detail stale-while-revalidate"), 5),
+            ("answers in place of an error", kind("detail stale-if-error"), 1),
+            ("completed parts", kind("answer partial"), 2),
+        ];
+        for (what, count, percent) in happened {
+            assert!(
+                count >= scripts * percent / 100,
+                "only {count} {what} in {scripts} interleavings: {self:#?}"
+            );
+        }
+    }
+
+    fn count(&mut self, what: &str) {
+        *self.kinds.entry(what.to_owned()).or_default() += 1;
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.answers += other.answers;
+        self.tempted += other.tempted;
+        self.in_flight += other.in_flight;
+        self.written += other.written;
+        for (kind, count) in other.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
+    }
+}
