@@ -10,6 +10,10 @@
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 
+# The allocator is built by make, which the image does not bring.
+RUN command -v make >/dev/null \
+    || { apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*; }
+
 # Dependencies in a layer of their own: it is built again only when they change. benches/ is there because the
 # manifest names the files in it.
 COPY Cargo.toml Cargo.lock ./

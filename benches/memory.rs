@@ -6,6 +6,8 @@
 
 #[path = "support/larder.rs"]
 mod larder;
+#[path = "support/maker.rs"]
+mod maker;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/run.rs"]
@@ -17,13 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime;
 use tokio::task::JoinSet;
 
-use larder::{Larder, free_addr};
+use larder::Larder;
+use maker::Size;
 
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 64 * MIB;
@@ -33,6 +35,8 @@ const TOTAL: u64 = 10 * LIMIT;
 const READERS: usize = 64;
 /// How long the pressure of the stalled readers is kept up after all has been read.
 const AFTERWARDS: Duration = Duration::from_secs(3);
+/// By when all must have been read.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Sizes in turn. The last two are over `max_object` (16 MiB, the default under this limit): declared and not.
 const SIZES: [Size; 12] = [
@@ -49,23 +53,6 @@ const SIZES: [Size; 12] = [
     Size::declared(20 << 20),
     Size::chunked(20 << 20),
 ];
-
-#[derive(Clone, Copy)]
-struct Size {
-    bytes: u64,
-    /// With Content-Length; else chunked, so that the end is not known before it comes.
-    declared: bool,
-}
-
-impl Size {
-    const fn declared(bytes: u64) -> Self {
-        Self { bytes, declared: true }
-    }
-
-    const fn chunked(bytes: u64) -> Self {
-        Self { bytes, declared: false }
-    }
-}
 
 /// The resource of this number; numbers come from one counter, so that nothing is asked for twice.
 fn size_of(number: u64) -> Size {
@@ -85,7 +72,7 @@ fn main() {
         return;
     }
     run::introduce("memory", "memory = 64MiB, 640 MiB through 64 fast and 64 stalled readers");
-    let origin = start_origin();
+    let origin = maker::start();
     let larder = Larder::start(origin, "[admin]\nlisten = \"off\"\n[cache]\nmemory = \"64MiB\"\n").unwrap();
     let progress = Arc::new(Progress::default());
     let sampler = start_sampler(larder.pid(), progress.clone());
@@ -107,9 +94,12 @@ async fn load(addr: SocketAddr, progress: &Arc<Progress>) {
         stalled.spawn(stall(addr, progress.clone()));
         fast.spawn(drain(addr, progress.clone()));
     }
-    while let Some(reader) = fast.join_next().await {
-        reader.expect("a fast reader ends well");
-    }
+    let all_read = async {
+        while let Some(reader) = fast.join_next().await {
+            reader.expect("a fast reader ends well");
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_read).await.expect("all is read in time");
     tokio::time::sleep(AFTERWARDS).await;
     stalled.abort_all();
 }
@@ -131,7 +121,7 @@ async fn drain(addr: SocketAddr, progress: Arc<Progress>) {
                 }
             }
         }
-        assert!(length >= size_of(number).bytes, "resource {number} is whole");
+        assert!(length >= size_of(number).bytes as u64, "resource {number} is whole");
     }
 }
 
@@ -141,7 +131,7 @@ async fn stall(addr: SocketAddr, progress: Arc<Progress>) {
     // One that does not fit into the buffers of two sockets.
     let number = loop {
         let number = progress.next.fetch_add(1, Ordering::Relaxed);
-        if size_of(number).bytes >= 6 * MIB {
+        if size_of(number).bytes as u64 >= 6 * MIB {
             break number;
         }
     };
@@ -154,7 +144,8 @@ async fn stall(addr: SocketAddr, progress: Arc<Progress>) {
 }
 
 async fn ask(stream: &mut TcpStream, number: u64) {
-    let request = format!("GET /{number} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+    let target = size_of(number).target(number);
+    let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("the request is sent");
 }
 
@@ -180,66 +171,4 @@ fn start_sampler(pid: u32, progress: Arc<Progress>) -> thread::JoinHandle<()> {
 
 fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / MIB as f64)
-}
-
-/// An origin on a thread of its own that makes up resources: `/N` has the size of number N.
-fn start_origin() -> SocketAddr {
-    let addr = free_addr().expect("a port");
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let listener = runtime.block_on(TcpListener::bind(addr)).expect("the origin listens");
-    thread::spawn(move || {
-        runtime.block_on(async move {
-            loop {
-                let (stream, _) = listener.accept().await.expect("a connection from larder");
-                // Larder may give up a connection at any point.
-                tokio::spawn(async move { answer_all(stream).await.ok() });
-            }
-        });
-    });
-    addr
-}
-
-async fn answer_all(stream: TcpStream) -> std::io::Result<()> {
-    let block = Bytes::from(vec![b'x'; 64 * 1024]);
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await? == 0 {
-            return Ok(());
-        }
-        let number =
-            line.split(['/', ' ']).find_map(|word| word.parse().ok()).expect("a number is asked for");
-        while line != "\r\n" {
-            line.clear();
-            stream.read_line(&mut line).await?;
-        }
-        answer(&mut stream, size_of(number), &block).await?;
-    }
-}
-
-async fn answer(stream: &mut BufReader<TcpStream>, size: Size, block: &Bytes) -> std::io::Result<()> {
-    let framing = if size.declared {
-        format!("content-length: {}", size.bytes)
-    } else {
-        "transfer-encoding: chunked".to_owned()
-    };
-    let head = format!("HTTP/1.1 200 OK\r\ncache-control: max-age=600\r\n{framing}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    let mut left = size.bytes as usize;
-    while left > 0 {
-        let piece = &block[..left.min(block.len())];
-        left -= piece.len();
-        if size.declared {
-            stream.write_all(piece).await?;
-        } else {
-            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
-            stream.write_all(piece).await?;
-            stream.write_all(b"\r\n").await?;
-        }
-    }
-    if !size.declared {
-        stream.write_all(b"0\r\n\r\n").await?;
-    }
-    Ok(())
 }

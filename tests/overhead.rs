@@ -17,6 +17,9 @@ use larder::policy::vary::Variant;
 use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
 use larder::validity::{Log, Stamp, Subjects};
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const LIMIT: u64 = 1 << 30;
 
 /// Bytes of memory that the process has.

@@ -1,5 +1,7 @@
 //! What the kernel says of a process (Linux).
 
+#![allow(dead_code, reason = "each bench uses its part")]
+
 use std::fs;
 use std::io;
 

@@ -78,7 +78,7 @@ impl Head {
 
 /// A copy of a trailer section that pins nothing else, and is charged as long as any of its values is held.
 pub(super) fn packed_trailers(trailers: &HeaderMap, budget: &Arc<Budget>) -> Option<HeaderMap> {
-    let beside = trailers.len() * PER_MAP_SLOT + names(trailers);
+    let beside = size_of::<HeaderMap>() + trailers.len() * PER_MAP_SLOT + names(trailers);
     let block = block(trailers, beside, budget)?;
     let mut packed = HeaderMap::with_capacity(trailers.len());
     for (name, value) in sliced(trailers, &block)? {

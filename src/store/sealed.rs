@@ -14,14 +14,15 @@ pub struct Sealed {
     chunks: Box<[Bytes]>,
     /// INVARIANT: the sum of the chunks' lengths.
     len: u64,
-    trailers: Option<HeaderMap>,
+    /// Boxed: few have any, and an empty place for a map is 96 bytes.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Sealed {
     pub(super) fn new(chunks: Vec<Bytes>, trailers: Option<HeaderMap>) -> Arc<Self> {
         let chunks: Box<[Bytes]> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
         let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Arc::new(Self { chunks, len, trailers })
+        Arc::new(Self { chunks, len, trailers: trailers.map(Box::new) })
     }
 
     /// Content made of slices of other content; nothing is copied. As long as it is held, so are the chunks it was
@@ -47,7 +48,7 @@ impl Sealed {
 
     /// What the origin sent after the content.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+        self.trailers.as_deref()
     }
 
     /// The content, if it is in one piece.

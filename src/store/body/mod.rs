@@ -10,8 +10,8 @@
 //! - what all readers have read is dropped, and with the first chunk gone no reader can begin;
 //! - the writer waits until the next piece fits within `window` bytes of the slowest reader, so the content is paced by
 //!   that one, and the origin by the writer;
-//! - a piece is not copied, but charged while it is held. If the budget has no room even for that, pieces are handed over
-//!   one at a time, so a fill holds at most one piece beyond the budget, which is in the connection's read buffer anyway;
+//! - if the budget has no room for a copy even of that, pieces are handed over as they are, one at a time: a fill holds
+//!   at most one beyond the budget, which is in the connection's read buffer anyway;
 //! - without readers there is nobody to go on for.
 //!
 //! A reader that takes nothing holds a stream up. That is bounded elsewhere: the server cuts clients that take nothing

@@ -107,6 +107,19 @@ async fn what_is_stored_pins_nothing_and_is_charged_to_the_last_holder() {
 }
 
 #[tokio::test]
+async fn a_stream_keeps_nothing_of_the_buffer_that_a_piece_was_read_into() {
+    let budget = Budget::new(ROOMY);
+    let (mut writer, body) = fill(budget.clone(), limits());
+    let mut reader = body.reader().unwrap();
+    writer.stream_only("not wanted");
+    let buffer = content(64 * KIB);
+    writer.push(buffer.slice(..100)).await.unwrap();
+    assert!(buffer.is_unique());
+    assert!((100..400).contains(&budget.used()), "{}", budget.used());
+    assert_eq!(take_all(&mut reader), buffer[..100]);
+}
+
+#[tokio::test]
 async fn crumbs_are_gathered_while_they_come() {
     let budget = Budget::new(ROOMY);
     let (mut writer, body) = fill(budget.clone(), limits());

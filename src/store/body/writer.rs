@@ -198,8 +198,9 @@ impl Writer {
         }
         let buffered = state.buffered();
         if buffered == 0 || buffered + data.len() as u64 <= self.shared.limits.window as u64 {
-            if let Some(held) = self.budget.hold(data.clone()) {
-                return Poll::Ready(Ok(held));
+            // A copy: of the buffer that a piece was read into it may be the least part, but holds all of it.
+            if let Some(copy) = self.budget.bytes(data) {
+                return Poll::Ready(Ok(copy));
             }
             if buffered == 0 {
                 return Poll::Ready(Ok(data.clone()));
