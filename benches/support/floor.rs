@@ -1,6 +1,8 @@
 //! The floor: a bare hyper server that answers every request with the same bytes, in a process of its own. What it
 //! costs is what any server on hyper costs.
 
+#![allow(dead_code, reason = "each bench uses its part")]
+
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Response, server::conn::http1};
+use hyper::{Response, StatusCode, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -20,7 +22,7 @@ use tokio::runtime;
 use crate::larder::free_addr;
 
 /// The argument by which this binary knows that it is to be the floor; the address follows.
-const ARGUMENT: &str = "--be-the-floor";
+pub(crate) const ARGUMENT: &str = "--be-the-floor";
 
 /// A floor as a child process; killed when dropped.
 pub(crate) struct Floor {
@@ -77,7 +79,7 @@ pub(crate) fn serve() {
     let addr: SocketAddr = std::env::args().nth(2).and_then(|addr| addr.parse().ok()).expect("an address");
     let mut answer = Vec::new();
     io::stdin().read_to_end(&mut answer).expect("an answer on standard input");
-    let (fields, content) = parse(&answer);
+    let (status, fields, content) = parse(&answer);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async move {
         let listener = TcpListener::bind(addr).await.expect("a listener");
@@ -89,6 +91,7 @@ pub(crate) fn serve() {
             tokio::spawn(async move {
                 let service = service_fn(move |_| {
                     let mut response = Response::new(Full::new(content.clone()));
+                    *response.status_mut() = status;
                     response.headers_mut().clone_from(&fields);
                     async { Ok::<_, Infallible>(response) }
                 });
@@ -99,14 +102,15 @@ pub(crate) fn serve() {
     });
 }
 
-/// Fields and content of an answer. Its status line is 200.
-fn parse(answer: &[u8]) -> (HeaderMap, Bytes) {
+/// Status, fields and content of an answer.
+fn parse(answer: &[u8]) -> (StatusCode, HeaderMap, Bytes) {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("the end of the head");
     let head = std::str::from_utf8(&answer[..end]).expect("an ASCII head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let fields = head.lines().skip(1).map(|line| {
         let (name, value) = line.split_once(": ").expect("a field");
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
         (name, HeaderValue::from_str(value).expect("a value"))
     });
-    (fields.collect(), Bytes::copy_from_slice(&answer[end + 4..]))
+    (status, fields.collect(), Bytes::copy_from_slice(&answer[end + 4..]))
 }

@@ -134,7 +134,7 @@ impl Admin {
         match endpoint {
             Guarded::Purge => purging::purge(self, who, request).await,
             Guarded::Purges => Ok(purging::purges(self)),
-            Guarded::Tags => purging::tags(self, request.uri().query()),
+            Guarded::Tags => purging::tags(self, request.uri().query()).await,
             Guarded::Stats => Ok(stats::stats(self)),
         }
     }

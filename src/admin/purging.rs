@@ -42,14 +42,20 @@ where
     Ok(json(done.to_json(&admin.instance)))
 }
 
-/// A dry run takes its time, which must not be that of others who ask.
 async fn run(purger: &Arc<Purger>, purge: Purge, who: Who) -> Result<Done, Problem> {
     if !purge.dry_run {
         return Ok(purger.run(&purge, &who));
     }
     let purger = Arc::clone(purger);
-    let counted = spawn_blocking(move || purger.run(&purge, &who)).await;
-    counted.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "dry-run", "The count has failed."))
+    aside(move || purger.run(&purge, &who)).await
+}
+
+/// Runs what takes its time where nobody else who asks has to wait for it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "counting for the admin listener has failed");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "count-failed", "The count has failed.")
+    })
 }
 
 type Reader = fn(&[u8], purge::Limits) -> Result<Purge, purge::Fault>;
@@ -145,21 +151,17 @@ impl From<Recent> for Made {
 }
 
 /// `GET /api/tags?top=50`: the tags that most entries carry.
-pub(super) fn tags(admin: &Admin, query: Option<&str>) -> Result<Answer, Problem> {
+pub(super) async fn tags(admin: &Admin, query: Option<&str>) -> Result<Answer, Problem> {
     #[derive(Serialize)]
     struct List<'a> {
         instance: &'a str,
         tags: Vec<Tag>,
     }
     let most = top(query)?;
+    let log = Arc::clone(&admin.parts.log);
+    let top = aside(move || log.top_tags(most)).await?;
     let (now, wall) = (admin.parts.clock.moment(), admin.parts.clock.wall());
-    let tags = admin
-        .parts
-        .log
-        .top_tags(most)
-        .into_iter()
-        .map(|(tag, tally)| Tag::new(tag, tally, now, wall))
-        .collect();
+    let tags = top.into_iter().map(|(tag, tally)| Tag::new(tag, tally, now, wall)).collect();
     Ok(json(serde_json::to_vec(&List { instance: &admin.instance, tags }).unwrap_or_default()))
 }
 

@@ -204,3 +204,14 @@ async fn the_end_does_not_wait_for_idle_clients() {
     timeout(Duration::from_secs(5), listener.task).await.expect("ends").unwrap();
     assert!(TcpStream::connect(listener.addr).await.is_err(), "the port is free again");
 }
+
+/// Time is the runtime's, which jumps to the next timer when there is nothing else to do.
+#[tokio::test(start_paused = true)]
+async fn content_that_does_not_come_is_not_waited_for() {
+    let listener = listener(Role::Full).await;
+    let json = "Content-Type: application/json\r\nContent-Length: 15\r\n";
+    let answer = timeout(Duration::from_secs(15), listener.send("POST", "/purge", "localhost", json)).await;
+    let answer = answer.expect("still open after the timeout");
+    assert_eq!(answer.status, 408, "{}", answer.body);
+    assert!(answer.body.contains("\"content-timeout\""), "{}", answer.body);
+}

@@ -73,6 +73,8 @@ fn triplet(high: Option<&u8>, low: Option<&u8>) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::{Limits, Purge, Target};
 
     const LIMITS: Limits = Limits { targets: 3, refresh: 9 };
@@ -116,5 +118,14 @@ mod tests {
             assert!(said.contains(named), "{text}: {said}");
         }
         assert!(!read("tag=a&c=2").unwrap_err().contains("urlencode"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_is_read_or_refused(content in proptest::collection::vec(any::<u8>(), 0..60), text in "(tag|url|soft|everything)=[%+=&a-f0-9]{0,20}") {
+            for content in [&content[..], text.as_bytes()] {
+                let _ = (Purge::from_form(content, LIMITS), Purge::from_json(content, LIMITS));
+            }
+        }
     }
 }

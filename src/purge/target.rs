@@ -159,6 +159,8 @@ fn normal(authority: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -246,6 +248,28 @@ mod tests {
     fn tags_are_taken_as_they_are() {
         assert_eq!(Target::tag(" \"a, b/%20\" \n"), Ok(Target::Tag("\"a, b/%20\"".into())));
         assert!(Target::tag("").is_err() && Target::tag(" ").is_err());
+    }
+
+    proptest! {
+        /// Whatever a request is keyed by, a purge can name.
+        #[test]
+        fn what_is_requested_can_be_purged(
+            host in "[a-zA-Z0-9.-]{1,20}", port in proptest::option::of(0_u16..9999), path in "/[!-\"$-~\u{e4}]{0,40}"
+        ) {
+            let sent = port.map_or(host.clone(), |port| format!("{host}:{port}"));
+            let keyed = authority::normalize(sent.as_bytes(), 80).unwrap().into_owned();
+            if let Ok(target) = path.parse::<PathAndQuery>() {
+                let requested = Target::requested(&keyed, target.as_str());
+                prop_assert_eq!(Target::url(&format!("http://{sent}{path}")), Ok(requested.clone()));
+                prop_assert_eq!(Target::url(&format!("HTTPS://{sent}{path}#fragment")), Ok(requested.clone()));
+                prop_assert_eq!(Target::url(&format!("{sent}{path}")), Ok(requested));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_target_or_is_not(text in "\\PC{0,40}|(https?://)?[a-z:/#?@\\[\\]%]{0,20}") {
+            let _ = (Target::url(&text), Target::prefix(&text), Target::host(&text), Target::groups(&text));
+        }
     }
 
     #[test]

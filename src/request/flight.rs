@@ -105,7 +105,7 @@ pub(crate) enum Background {
 pub(crate) async fn revalidate(worker: &Worker, request: &Routed, found: &Found) -> Background {
     match join_revalidation(worker.engine(), request) {
         Seat::Lead(obligation) => {
-            revalidation(worker, request, found, obligation).fly().await;
+            revalidation(worker, request, found, obligation).fly_counted().await;
             Background::Fetched
         }
         Seat::Follow(mut waiter) => {
@@ -378,11 +378,13 @@ impl Job {
 
     /// Sends it off, apart from the client that caused it.
     fn launch(self) {
-        let panics = PanicCount(self.worker.engine().telemetry.clone());
-        tokio::spawn(async move {
-            let _panics = panics;
-            self.fly().await;
-        });
+        tokio::spawn(self.fly_counted());
+    }
+
+    /// Flies, on a task of its own: a panic ends the task, and is counted.
+    async fn fly_counted(self) {
+        let _panics = PanicCount(self.worker.engine().telemetry.clone());
+        self.fly().await;
     }
 
     async fn fly(mut self) {

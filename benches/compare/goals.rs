@@ -1,0 +1,68 @@
+//! What was wanted, and whether it was reached: ratios within one run.
+
+use crate::report::{best_peer, find, median_ratio};
+use crate::rounds::{Results, Row, Sample};
+
+/// With what Larder's figure is compared.
+enum Than {
+    /// A server in the same workload.
+    Server(&'static str),
+    /// The best of the other caches in the same workload.
+    BestPeer,
+    /// Larder itself in another workload.
+    Workload(&'static str),
+}
+
+type Figure = fn(&Sample) -> f64;
+
+const CPU: Figure = |sample| sample.cpu;
+const P99: Figure = |sample| sample.p99;
+
+/// Workload, what is compared, with what, and the most that the ratio may be.
+const GOALS: [(&str, Figure, Than, f64); 13] = [
+    ("hit-1k", CPU, Than::Server("hyper"), 1.15),
+    ("hit-1k", CPU, Than::Server("raw"), 1.20),
+    ("hit-1k", CPU, Than::Server("haproxy"), 0.80),
+    ("hit-64k", CPU, Than::Server("hyper"), 1.10),
+    ("hit-64k", CPU, Than::BestPeer, 0.75),
+    ("304", CPU, Than::Workload("hit-1k"), 1.10),
+    ("range", CPU, Than::Workload("hit-1k"), 1.10),
+    ("tags", CPU, Than::Workload("hit-1k"), 1.05),
+    ("log", CPU, Than::Workload("hit-1k"), 1.08),
+    ("miss", CPU, Than::Server("haproxy"), 1.05),
+    ("miss", CPU, Than::Server("trafficserver"), 0.75),
+    ("rate", P99, Than::BestPeer, 1.0),
+    ("grow-1m", CPU, Than::Workload("grow-1k"), 1.15),
+];
+
+/// Prints those that this run can tell.
+pub(crate) fn print(all: &[Results]) {
+    let mut begun = false;
+    for (workload, figure, than, most) in &GOALS {
+        let Some(ours) = row(all, workload, "larder") else { continue };
+        let (other, name) = match than {
+            Than::Server(server) => (row(all, workload, server), (*server).to_owned()),
+            Than::Workload(workload) => (row(all, workload, "larder"), format!("larder's {workload}")),
+            Than::BestPeer => {
+                let best = rows(all, workload).and_then(|rows| best_peer(rows, *figure));
+                (best, best.map_or(String::new(), |best| format!("the best peer, {}", best.name)))
+            }
+        };
+        let Some(ratio) = other.and_then(|other| median_ratio(ours, other, *figure)) else { continue };
+        if !begun {
+            println!("\nGoals: larder's figure over another's, the median of the rounds' ratios\n");
+            begun = true;
+        }
+        let what = if *figure as usize == P99 as usize { "p99" } else { "CPU" };
+        let verdict = if ratio <= *most { "reached" } else { "NOT reached" };
+        println!("- {workload}, {what} over {name}: {ratio:.2}, at most {most:.2}: {verdict}");
+    }
+}
+
+fn rows<'a>(all: &'a [Results], workload: &str) -> Option<&'a [Row]> {
+    all.iter().find(|results| results.workload.name == workload).map(|results| results.rows.as_slice())
+}
+
+fn row<'a>(all: &'a [Results], workload: &str, server: &str) -> Option<&'a Row> {
+    rows(all, workload).and_then(|rows| find(rows, server))
+}
