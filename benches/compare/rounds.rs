@@ -253,6 +253,9 @@ fn sample(
     numbers: &mut Numbers,
 ) -> io::Result<Sample> {
     let run = load.run(numbers, WARM_UP, time, || Ok((tree::cpu(pid), count(origin)?)))?;
+    if run.requests == 0 {
+        return Err(io::Error::other("nothing was answered in a round's time"));
+    }
     let requests = run.requests as f64;
     let micros = |quantile| run.latency.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Sample {
