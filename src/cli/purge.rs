@@ -31,10 +31,10 @@ pub struct Args {
     /// Whatever carries this tag (Cache-Tag, Surrogate-Key, xkey)
     #[arg(long, value_name = "TAG", group = "targets")]
     tag: Vec<String>,
-    /// Whatever belongs to this group (Cache-Groups), such as https://example.com#products
+    /// Whatever belongs to this group (Cache-Groups), such as `https://example.com#products`
     #[arg(long, value_name = "ORIGIN#NAME", group = "targets")]
     group: Vec<String>,
-    /// Every URL that begins like this, such as http://example.com/products/
+    /// Every URL that begins like this, such as `http://example.com/products/`
     #[arg(long, value_name = "URL", group = "targets")]
     prefix: Vec<String>,
     /// Everything of this host

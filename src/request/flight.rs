@@ -242,6 +242,8 @@ fn common(
         }
         Verdict::Stored { entry, forward_status } => match engine.log.check(&entry.marks, &entry.stamp) {
             None => Attempt::Back,
+            // The flight was for another variant: when it was joined, nobody knew by which fields to tell them apart.
+            Some(_) if !entry.selected_by(&request.received.fields) => Attempt::Back,
             // A soft purge came after the condition was sent. Whoever asked before it may have the answer; for others
             // it is stale, and lookup tells whether they may have it so.
             Some(alive)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LANGUAGE;
 
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
@@ -54,7 +53,7 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
         if slot.is_some() {
             continue;
         }
-        if !selects(entry, request) {
+        if !entry.selected_by(&request.received.fields) {
             found.other_variants = true;
             continue;
         }
@@ -64,9 +63,4 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
     }
     found.resource = Some(resource);
     found
-}
-
-fn selects(entry: &Entry, request: &Routed) -> bool {
-    entry.variant.fields().is_empty()
-        || entry.variant.matches(&request.received.fields, entry.head.get(&CONTENT_LANGUAGE))
 }

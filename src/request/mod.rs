@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | receive | `receive` | [`Received`]: hop-by-hop fields gone, loop and hop limits checked, arrival numbered |
 //! | route, key | `receive` | [`Routed`]: the rules, the upstream, the cache key |
-//! | lookup | `lookup` | [`Found`](lookup::Found): the stored responses that may serve, each with its witness |
+//! | lookup | `lookup` | [`Found`]: the stored responses that may serve, each with its witness |
 //! | plan | `plan` | [`Plan`]: a pure function of the above |
 //! | act | `coalesce`, `flight`, `pass` | [`Answer`] |
 //! | respond | `respond` | the response: preconditions, ranges, `Age`, `Via`, `Cache-Status` |

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LANGUAGE, HeaderMap};
+use http::header::HeaderMap;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 
@@ -45,8 +45,7 @@ pub(crate) fn not_modified(
         answer.get_or_insert(new);
     }
     let answer = answer?;
-    let language = answer.head.get(&CONTENT_LANGUAGE);
-    if !answer.variant.fields().is_empty() && !answer.variant.matches(&asked.fields, language) {
+    if !answer.selected_by(&asked.fields) {
         // The origin chose this representation for a request with other selecting fields.
         let variant = Variant::of(answer.variant.fields(), &asked.fields);
         let alias = Arc::new(Entry::new(NewEntry { variant, ..answer.parts() }));

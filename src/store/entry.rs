@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderName;
+use http::header::CONTENT_LANGUAGE;
+use http::{HeaderMap, HeaderName};
 
 use crate::clock::Moment;
 use crate::policy::freshness::Terms;
@@ -135,6 +136,11 @@ impl Entry {
             marks: Marks::clone(&self.marks),
             stamp: self.stamp.clone(),
         }
+    }
+
+    /// Whether a request with these fields selects it (RFC 9111 §4.1).
+    pub fn selected_by(&self, request: &HeaderMap) -> bool {
+        self.variant.fields().is_empty() || self.variant.matches(request, self.head.get(&CONTENT_LANGUAGE))
     }
 
     /// Counts a request that was answered with it.

@@ -1,5 +1,5 @@
 //! Every primitive that the log's correctness rests on comes through here. In tests a model checker stands in for all
-//! of them: see [`model`](super::model).
+//! of them: see `interleavings`.
 
 pub(super) use std::sync::Arc;
 pub(super) use std::sync::atomic::Ordering;

@@ -596,6 +596,34 @@ fn revalidations_are_one_request_too() {
 }
 
 #[test]
+fn a_revalidated_variant_is_given_to_those_only_who_select_it() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    origin.on("/a").choose(move |seen| {
+        let kind = seen.fields.one("X-Kind").unwrap_or_default();
+        if seen.fields.has("X-Other") {
+            return ok("other").cache("max-age=10").field("Vary", "X-Other");
+        }
+        let same = kind == "1" && seen.fields.has("If-None-Match");
+        let answer = if same { unchanged().held_by(&held) } else { ok(kind.clone()) };
+        answer.cache("max-age=10").field("Vary", "X-Kind").field("ETag", &format!("\"{kind}\""))
+    });
+    let proxy = Proxy::before(&origin);
+    let ask = |kind: &str| proxy.asks("/a").field("X-Kind", kind);
+    proxy.send(&ask("1"));
+    // From now on flights are told apart by another field, in which the following do not differ.
+    proxy.send(&ask("3").field("X-Other", "yes"));
+    proxy.advance(11);
+    let ones = begin(&proxy, 2, &ask("1"));
+    let twos = begin(&proxy, 2, &ask("2"));
+    assert_eq!(origin.count("/a"), 3, "all wait for the same");
+    gate.open();
+    assert_eq!(texts(&finish(ones)), ["1"; 2]);
+    assert_eq!(texts(&finish(twos)), ["2"; 2]);
+}
+
+#[test]
 fn a_revalidation_that_brings_something_new_streams_it_to_all() {
     let origin = Origin::start();
     let rest = Gate::closed();

@@ -95,9 +95,8 @@ impl Script<'_> {
             _ => None,
         };
         let answer = Answer { asked: *asked, time: self.world.seconds(), content, head: head_id, grant };
-        let fault = self.model.fault(&answer);
         self.confused(client, &answer)?;
-        if let Some(purge) = fault {
+        if let Some(purge) = self.model.fault(&answer) {
             return Err(format!("client {}: {answer:?} is from before {purge:?}", client.name));
         }
         if first {
