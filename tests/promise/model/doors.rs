@@ -45,7 +45,7 @@ pub(crate) fn purge(world: &mut World, door: Door, targets: &[Target], soft: boo
                 "POST /purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                  Content-Length: {length}\r\n\r\n"
             );
-            ask(world.admin(), &(head + &content));
+            ask(&mut world.admin(), &(head + &content));
         }
         Door::Method => ask(world.direct(), &method(targets, soft)),
     }

@@ -32,7 +32,6 @@ pub(crate) struct World {
     /// Connections to Larder on which nothing is going on.
     idle: Vec<Wire>,
     pinger: Wire,
-    admin: Wire,
     /// Larder's serving thread.
     rest: Option<Rest>,
 }
@@ -69,7 +68,6 @@ impl World {
         let larder = Larder::start_with(config, Clock::manual(clock.clone())).unwrap();
         let mut pinger = Wire::new(TcpStream::connect(larder.addrs()[0]).unwrap());
         ping(&mut pinger);
-        let admin = Wire::new(TcpStream::connect(larder.admin_addr().unwrap()).unwrap());
         let rest = Rest::of("larder-0", &others);
         Self {
             larder,
@@ -79,7 +77,6 @@ impl World {
             upstream: Vec::new(),
             idle: Vec::new(),
             pinger,
-            admin,
             rest,
         }
     }
@@ -88,9 +85,9 @@ impl World {
         self.larder.log()
     }
 
-    /// A connection to the admin listener.
-    pub(crate) fn admin(&mut self) -> &mut Wire {
-        &mut self.admin
+    /// A new connection to the admin listener, which keeps none for long.
+    pub(crate) fn admin(&self) -> Wire {
+        Wire::new(TcpStream::connect(self.larder.admin_addr().unwrap()).unwrap())
     }
 
     /// A connection to Larder for what it answers itself, and at once.
