@@ -4,6 +4,9 @@ mod handler;
 mod house;
 mod refreshing;
 mod serving;
+mod signals;
+
+pub use signals::Signals;
 
 use std::io;
 use std::net::SocketAddr;
@@ -188,7 +191,9 @@ impl Drop for Larder {
 ///
 /// As [`Larder::start`].
 pub fn run(config: Config) -> Result<(), StartError> {
-    telemetry::install_process_log(&config.log)?;
+    let _log = telemetry::install_process_log(&config.log)?;
+    // From here on a signal waits until it can be served; by default it would end the process where it stands.
+    let signals = Signals::listen()?;
     let larder = Larder::start(config)?;
     for addr in larder.addrs() {
         tracing::info!(%addr, "serving");
@@ -196,42 +201,27 @@ pub fn run(config: Config) -> Result<(), StartError> {
     if let Some(addr) = larder.admin_addr() {
         tracing::info!(%addr, "admin");
     }
-    run_until_signal(larder)
+    run_until_signal(larder, signals)
 }
 
 /// Waits for SIGTERM or SIGINT, then drains; a second signal ends the process at once, with exit code 1.
 ///
 /// # Errors
 ///
-/// Signals cannot be listened for.
-pub fn run_until_signal(larder: Larder) -> Result<(), StartError> {
-    wait_for_signal()?;
+/// The thread that waits for the second cannot be started.
+pub fn run_until_signal(larder: Larder, mut signals: Signals) -> Result<(), StartError> {
+    signals.wait();
     tracing::info!("draining");
     thread::Builder::new()
         .name("larder-signals".into())
-        .spawn(|| {
-            if wait_for_signal().is_ok() {
-                tracing::warn!("a second signal: ending without waiting for open requests");
-                std::process::exit(1);
-            }
+        .spawn(move || {
+            signals.wait();
+            tracing::warn!("a second signal: ending without waiting for open requests");
+            std::process::exit(1);
         })
         .map_err(StartError::Thread)?;
     larder.stop();
     Ok(())
-}
-
-fn wait_for_signal() -> Result<(), StartError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = serving::runtime()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Thread)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Thread)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
 }
 
 fn engine(config: &Arc<Config>, clock: &Clock) -> Result<Arc<Engine>, StartError> {

@@ -17,6 +17,7 @@ use super::counters::Counters;
 use super::gauges::{OpenConnection, StoreFigures, StoreGauges};
 use super::histogram::Histograms;
 use super::labels::{Labels, Rows};
+use super::process::LostLines;
 use super::record::Record;
 
 /// What came of a request to an origin.
@@ -109,6 +110,7 @@ impl Metrics {
         all.register("panics", "Requests that ended in a panic", self.panics.clone());
         let help = "Access-log lines lost because the writer could not keep up or failed";
         all.register("dropped_log_lines", help, self.dropped_lines.clone());
+        all.register_collector(Box::new(LostLines));
         all
     }
 

@@ -38,7 +38,7 @@ pub use decision::{Decision, Forward, Outcome, StatusClass};
 pub use gauges::{OpenConnection, StoreFigures};
 pub use labels::Labels;
 pub use metrics::{FetchResult, Metrics};
-pub use process::{ProcessLogError, install_process_log};
+pub use process::{ProcessLog, ProcessLogError, install_process_log};
 pub use record::{Line, Record};
 pub use timestamp::rfc3339;
 

@@ -13,7 +13,7 @@ mod shop;
 pub use origin::serve_origin;
 
 use super::refuse;
-use crate::app::{self, Larder};
+use crate::app::{self, Larder, Signals};
 use crate::config::{Config, Overrides, parse_listen, parse_origin};
 
 /// `larder demo` needs nothing: what it prints can be typed as it stands. The addresses are for whoever has something
@@ -37,6 +37,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn demo(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let signals = Signals::listen()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let origin = listener.local_addr()?;
     // It ends with the process.
@@ -55,7 +56,7 @@ fn demo(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     if let (Some(addr), Some(admin)) = (larder.addrs().first(), larder.admin_addr()) {
         print!("{}", banner(*addr, admin, origin));
     }
-    app::run_until_signal(larder)?;
+    app::run_until_signal(larder, signals)?;
     Ok(())
 }
 
