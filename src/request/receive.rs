@@ -212,9 +212,8 @@ fn wants_trailers(fields: &HeaderMap) -> bool {
 
 fn strip_claims(fields: &mut HeaderMap) {
     let is_claim = |name: &&HeaderName| CLAIMS.contains(name) || name.as_str().starts_with(FORWARDED_PREFIX);
-    let claims: Vec<HeaderName> = fields.keys().filter(is_claim).cloned().collect();
-    for name in claims {
-        fields.remove(name);
+    while let Some(claim) = fields.keys().find(is_claim).cloned() {
+        fields.remove(claim);
     }
 }
 
