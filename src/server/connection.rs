@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
@@ -22,7 +23,6 @@ use crate::config;
 use super::body::Served;
 use super::guard::{self, Accepted, Limits, Rejection};
 use super::io::ClientIo;
-use super::timer::HeadTimer;
 use super::wire::Wire;
 use super::{Handler, Observer, Peer};
 
@@ -59,9 +59,7 @@ impl<H: Handler> Site<H> {
         let io =
             ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
         let service = service_fn(|request| self.answer(request, &peer));
-        let mut protocol = self.protocol.clone();
-        protocol.timer(HeadTimer::new(self.config.header_timeout));
-        let mut connection = pin!(protocol.serve_connection(io, service));
+        let mut connection = pin!(self.protocol.serve_connection(io, service));
         let mut told = false;
         let ended = poll_fn(|cx| {
             wire.set_task(cx.waker());
@@ -69,7 +67,10 @@ impl<H: Handler> Site<H> {
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }
-            connection.as_mut().poll(cx)
+            match connection.as_mut().poll(cx) {
+                Poll::Pending if wire.is_overdue() => Poll::Ready(Ok(())),
+                polled => polled,
+            }
         });
         if let Err(error) = ended.await {
             debug!(client = %addr, %error, "connection ended early");
@@ -123,12 +124,11 @@ fn bound_send_queue(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// hyper with our bounds, without a timer: each connection has its own. Not half-open: a client that closes its side is
+/// hyper with our bounds, without a timer: the accept loop sees to clients that keep it waiting. Not half-open: a client that closes its side is
 /// taken for gone, which is how hyper notices that a client has gone while its request is being handled.
 fn protocol(config: &config::Server) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
-        .header_read_timeout(config.header_timeout)
         .max_header_size(config.max_head)
         .max_buf_size(config.max_head.max(MOST_BUFFERED))
         .half_close(false)

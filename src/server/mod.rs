@@ -20,7 +20,6 @@ mod hints;
 mod io;
 mod limit;
 mod listen;
-mod timer;
 mod wire;
 
 use std::error::Error as StdError;
