@@ -154,12 +154,12 @@ fn admit(
     local: SocketAddr,
 ) -> Result<Request<Incoming>, Box<Refused>> {
     let (mut head, body) = request.into_parts();
-    let Accepted { authority, target } = match guard::check(&head, limits) {
+    let Accepted { authority, as_sent, target } = match guard::check(&head, limits) {
         Ok(accepted) => accepted,
         Err(rejection) => return Err(Box::new(Refused { head, rejection })),
     };
     let host = match authority {
-        Some(authority) if head.headers.get(HOST).is_some_and(|host| *host == *authority) => None,
+        Some(_) if as_sent => None,
         Some(authority) => HeaderValue::try_from(authority.into_owned()).ok(),
         // HTTP/1.0: what was asked is whoever listens where the client has connected (RFC 9110 §7.2).
         None => HeaderValue::try_from(local.to_string()).ok(),
