@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
 use crate::store::{Entry, Extent, Resource};

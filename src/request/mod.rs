@@ -26,6 +26,7 @@ mod forward;
 mod lessons;
 mod lookup;
 mod multipart;
+mod notable;
 mod pass;
 mod plan;
 mod purge;
@@ -76,9 +77,8 @@ impl Worker {
             let answered = purge::answer(&engine, &head, &client);
             return Either::Left(ready(respond::refuse(engine, answered)));
         }
-        let routed =
-            Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
-        let mut request = match routed {
+        let received = Received::new(&engine, head, content, client);
+        let mut request = match Routed::new(&engine, received) {
             Ok(request) => request,
             Err(refused) => return Either::Left(ready(respond::refuse(engine, *refused))),
         };

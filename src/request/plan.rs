@@ -10,6 +10,7 @@ use crate::policy::range::{self, ByteRange, Ranges};
 use crate::policy::reuse::{self, Reuse, Stored, Why};
 use crate::request::error;
 use crate::request::lookup::{Found, Live};
+use crate::request::notable::Notable;
 use crate::request::receive::Routed;
 use crate::store::{Entry, Extent};
 use crate::telemetry::{Decision, Forward};
@@ -75,7 +76,8 @@ fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
     // If-Match and If-Unmodified-Since are not a cache's to refuse by (RFC 9111 §4.3.2): the origin may know better.
     let fields = &request.received.fields;
     let refused = || precondition::evaluate(fields, &live.entry.validators, live.entry.received_wall);
-    if precondition::is_for_the_origin(fields) && refused() == Precondition::Failed {
+    let conditional = request.received.notable.has(Notable::CONDITION);
+    if conditional && precondition::is_for_the_origin(fields) && refused() == Precondition::Failed {
         return Plan::Pass(error::PRECONDITION);
     }
     let deliver = |detail| Delivery {

@@ -19,6 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::key::CacheKey;
 use crate::request::flight::{self, Background};
 use crate::request::lookup;
+use crate::request::notable::Notable;
 use crate::request::receive::{Client, Received, Routed};
 use crate::request::worker::{Engine, Worker};
 use crate::store::{Entry, Stored};
@@ -157,6 +158,7 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         authority: authority.to_owned(),
         target: path.parse::<PathAndQuery>().ok()?,
         version: Version::HTTP_11,
+        notable: Notable::of(&fields),
         fields,
         content: None,
         client: Client::ourselves(scheme),
@@ -164,6 +166,7 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         arrived: engine.log.published(),
         at: engine.clock.moment(),
         line: None,
+        refusal: None,
     };
     Routed::new(engine, received).ok()
 }

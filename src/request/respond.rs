@@ -19,6 +19,7 @@ use crate::request::assemble::Share;
 use crate::request::body::{Body, Source};
 use crate::request::error::Refusal;
 use crate::request::multipart;
+use crate::request::notable::Notable;
 use crate::request::plan::Delivery;
 use crate::request::receive::{Refused, Routed};
 use crate::request::tags;
@@ -206,7 +207,8 @@ enum Shape {
 fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
     let asked = &request.received;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
-    if !reads || whole.status != StatusCode::OK {
+    let selective = asked.notable.has(Notable::CONDITION | Notable::RANGE);
+    if !selective || !reads || whole.status != StatusCode::OK {
         return Shape::Whole;
     }
     match precondition::evaluate(&asked.fields, whole.validators, whole.received) {
