@@ -137,6 +137,15 @@ impl Received {
         }
     }
 
+    /// The route that takes it, or why it ends here.
+    pub(crate) fn route<'e>(&mut self, engine: &'e Engine) -> Result<&'e config::Route, Refusal> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(*refusal);
+        }
+        route::select(&engine.config, &self.authority, self.target.path(), &self.method)
+            .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE))
+    }
+
     /// The path and query, as sent.
     pub(crate) fn path_and_query(&self) -> &str {
         self.target.as_str()
@@ -165,8 +174,8 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn new(received: Received, refusal: Refusal) -> Box<Self> {
-        Box::new(Self { method: received.method, at: received.at, line: received.line, refusal })
+    pub(crate) fn new(received: Received, refusal: Refusal) -> Self {
+        Self { method: received.method, at: received.at, line: received.line, refusal }
     }
 }
 
@@ -228,14 +237,8 @@ pub(crate) struct Routed {
 }
 
 impl Routed {
-    pub(crate) fn new(engine: &Engine, mut received: Received) -> Result<Self, Box<Refused>> {
-        if let Some(refusal) = received.refusal.take() {
-            return Err(Refused::new(received, *refusal));
-        }
-        let path = received.target.path();
-        let Some(found) = route::select(&engine.config, &received.authority, path, &received.method) else {
-            return Err(Refused::new(received, Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE)));
-        };
+    /// `found` is the route that [`Received::route`] has told.
+    pub(crate) fn new(engine: &Engine, received: Received, found: &config::Route) -> Self {
         let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());
         let directives = if received.notable.has(Notable::DIRECTIVE) {
             RequestDirectives::parse(&received.fields).under(found.rules.client_cache_control)
@@ -243,7 +246,7 @@ impl Routed {
             RequestDirectives::default()
         };
         let route = index_of(&engine.config.routes, found);
-        Ok(Self { route, rules: found.rules.clone(), upstream: found.upstream, key, directives, received })
+        Self { route, rules: found.rules.clone(), upstream: found.upstream, key, directives, received }
     }
 
     /// Why this request goes to the origin as it is, whatever the store holds.

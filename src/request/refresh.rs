@@ -152,7 +152,7 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         ["http", "https"].into_iter().find(|scheme| CacheKey::of(scheme, authority, path) == stored.key)?;
     let mut fields = HeaderMap::new();
     stored.entry.variant.write_to(&mut fields);
-    let received = Received {
+    let mut received = Received {
         method: Method::GET,
         scheme,
         authority: authority.to_owned(),
@@ -168,7 +168,8 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         line: None,
         refusal: None,
     };
-    Routed::new(engine, received).ok()
+    let route = received.route(engine).ok()?;
+    Some(Routed::new(engine, received, route))
 }
 
 #[cfg(test)]

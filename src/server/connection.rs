@@ -89,10 +89,11 @@ impl<H: Handler> Site<H> {
         let version = request.version();
         peer.wire.begin(version == Version::HTTP_11);
         peer.wire.set_unanswered(!request.body().is_end_stream());
-        let handling = match admit(request, &self.limits, peer.local) {
-            Ok(request) => Ok(self.handler.handle(request, Arc::clone(peer))),
-            Err(refused) => {
-                let mut response = self.handler.refuse(&refused.head, &refused.rejection, peer);
+        let (mut head, content) = request.into_parts();
+        let handling = match admit(&mut head, &self.limits, peer.local) {
+            Ok(()) => Ok(self.handler.handle(head, content, Arc::clone(peer))),
+            Err(rejection) => {
+                let mut response = self.handler.refuse(&head, &rejection, peer);
                 // What follows the head cannot be trusted either.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 Err(response)
@@ -141,23 +142,10 @@ fn protocol(config: &config::Server) -> http1::Builder {
     protocol
 }
 
-/// A request that did not pass the guard, as it came.
-struct Refused {
-    head: Parts,
-    rejection: Rejection,
-}
-
-/// Brings a request that passes the guard into the one shape that handlers see.
-fn admit(
-    request: Request<Incoming>,
-    limits: &Limits,
-    local: SocketAddr,
-) -> Result<Request<Incoming>, Box<Refused>> {
-    let (mut head, body) = request.into_parts();
-    let Accepted { authority, as_sent, target } = match guard::check(&head, limits) {
-        Ok(accepted) => accepted,
-        Err(rejection) => return Err(Box::new(Refused { head, rejection })),
-    };
+/// Brings the head of a request that passes the guard into the one shape that handlers see. One that does not pass stays
+/// as it came.
+fn admit(head: &mut Parts, limits: &Limits, local: SocketAddr) -> Result<(), Rejection> {
+    let Accepted { authority, as_sent, target } = guard::check(head, limits)?;
     let host = match authority {
         Some(_) if as_sent => None,
         Some(authority) => HeaderValue::try_from(authority.into_owned()).ok(),
@@ -174,7 +162,7 @@ fn admit(
     if let Some(uri) = uri {
         head.uri = uri;
     }
-    Ok(Request::from_parts(head, body))
+    Ok(())
 }
 
 fn has_length<B: Body>(response: &Response<B>) -> bool {

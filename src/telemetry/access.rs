@@ -17,7 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::labels::Labels;
 use super::line::{Format, Names};
-use super::record::{Line, Record};
+use super::record::Record;
 use crate::config::Log;
 
 /// Most lines that wait for the writer; about 8 MB if every client sends as much as a line holds.
@@ -36,7 +36,7 @@ pub(super) struct AccessLog {
 }
 
 enum Message {
-    Line(Record, Box<Line>),
+    Line(Box<Record>),
     /// Dropped by the writer once everything before it is written.
     Flush(SyncSender<()>),
 }
@@ -70,9 +70,9 @@ impl AccessLog {
         Ok(Self { queue: sender, dropped, stuck: AtomicBool::new(false) })
     }
 
-    /// Queues a line, or drops and counts it.
-    pub(super) fn push(&self, record: Record, line: Box<Line>) {
-        if self.queue.try_send(Message::Line(record, line)).is_err() {
+    /// Queues a line, if the record has one, or drops and counts it.
+    pub(super) fn push(&self, record: Box<Record>) {
+        if record.line.is_some() && self.queue.try_send(Message::Line(record)).is_err() {
             self.dropped.inc();
         }
     }
@@ -134,9 +134,11 @@ impl Writer {
             // Under load lines gather while the last batch is being written; when idle each leaves at once.
             while let Some(message) = next {
                 match message {
-                    Message::Line(record, line) => {
-                        self.format.write(&record, &line, &mut batch);
-                        lines += 1;
+                    Message::Line(record) => {
+                        if let Some(line) = &record.line {
+                            self.format.write(&record, line, &mut batch);
+                            lines += 1;
+                        }
                     }
                     Message::Flush(done) => flushed.push(done),
                 }
@@ -191,7 +193,7 @@ mod tests {
     }
 
     fn push(log: &AccessLog) {
-        log.push(record(), line());
+        log.push(Box::new(Record { line: Some(line()), ..record() }));
     }
 
     /// Reports each write, then holds it until it is let go.
