@@ -125,8 +125,7 @@ impl<H: Handler> Connections<H> {
             tokio::select! {
                 biased;
                 ended = self.tasks.join_next_with_id() => {
-                    ended.map(|ended| self.forget(ended));
-                    return;
+                    return ended.into_iter().for_each(|ended| self.forget(ended));
                 }
                 _ = self.looks.tick() => self.wires.values().for_each(|wire| wire.inspect(LOOKS)),
             }
