@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{RequestDirectives, Terms};
 
 /// A stored response, as far as its reuse depends on it.
@@ -142,4 +144,9 @@ pub fn stale_if_error(stored: &Stored<'_>, client: &RequestDirectives) -> bool {
     }
     let stale_for = stored.remaining().err().unwrap_or_default();
     stale_for < terms.stale_if_error.max(client.stale_if_error())
+}
+
+/// Whether a response with this status is an error in whose place `stale-if-error` lets a stale one stand (RFC 5861 §4).
+pub fn is_error_for_grants(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }

@@ -607,7 +607,7 @@ fn a_revalidated_variant_is_given_to_those_only_who_select_it() {
         }
         let same = kind == "1" && seen.fields.has("If-None-Match");
         let answer = if same { unchanged().held_by(&held) } else { ok(kind.clone()) };
-        answer.cache("max-age=10").field("Vary", "X-Kind").field("ETag", &format!("\"{kind}\""))
+        answer.cache("max-age=10").field("Vary", "X-Kind").field("ETag", format!("\"{kind}\""))
     });
     let proxy = Proxy::before(&origin);
     let ask = |kind: &str| proxy.asks("/a").field("X-Kind", kind);

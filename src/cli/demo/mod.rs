@@ -75,7 +75,7 @@ pub fn banner(larder: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> Stri
     admin    http://{admin}     /metrics, /healthz, /readyz, /api/tags, /api/purges
     origin   http://{origin}     the API itself, for comparison
 
-Seven lines worth typing:
+Five lines worth typing:
 
  1  curl -i http://{larder}/products/42
     Type it twice. First it takes 200 ms and Cache-Status says fwd=uri-miss and stored; then it comes at once,
@@ -85,22 +85,17 @@ Seven lines worth typing:
     Fifty clients at once, for something not stored yet. All get the answer that carries the same
     Origin-Request number: the API was asked once.
 
- 3  curl -X PUT -d '{{"price_cents":990}}' http://{larder}/products/42; curl -i http://{larder}/products/42
-    A change on its way through removes what was stored: the answer after it has the new price and a new ETag.
-
- 4  curl http://{larder}/flaky; curl -X POST 'http://{larder}/flaky?fail=1'; sleep 3; curl -i http://{larder}/flaky
+ 3  curl http://{larder}/flaky; curl -X POST 'http://{larder}/flaky?fail=1'; sleep 3; curl -i http://{larder}/flaky
     The API now fails, and what is stored has gone stale (max-age=2). But stale-if-error allows it: still 200,
     and Cache-Status tells (fwd=stale, fwd-status=503, ttl below zero). 'fail=0' mends the API.
 
- 5  curl -s http://{admin}/metrics | grep -E '^larder_(requests|origin_fetches|not_stored)_total.* [1-9]'
-    All of the above as numbers: by outcome, by what the origin answered, by reason for not storing.
-
- 6  curl -d tag=product-42 http://{admin}/purge
+ 4  curl -d tag=product-42 http://{admin}/purge
     Purges whatever the API has tagged so, however much that is; answered once nobody gets it any more. Then
     line 1 takes its 200 ms again. With -d soft=1 it only goes stale, and is served while it is validated.
+    So does a change on its way through: curl -X PUT -d '{{"price_cents":990}}' http://{larder}/products/42
 
- 7  curl -X PURGE http://{larder}/products/42
-    The same for one URL, on the way that requests take. 'larder purge --help' has the other targets.
+ 5  curl -s http://{admin}/metrics | grep -E '^larder_(requests|origin_fetches|not_stored)_total.* [1-9]'
+    All of the above as numbers: by outcome, by what the origin answered, by reason for not storing.
 
 Also: /stream comes line by line for everyone who asks meanwhile (curl -N), /me is private and /live no-store:
 never stored, and Cache-Status says why. Ctrl-C ends the demo.
@@ -113,12 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_banner_has_seven_lines_to_type_and_all_addresses() {
+    fn the_banner_has_five_lines_to_type_and_all_addresses() {
         let addr = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let text = banner(addr(8080), addr(8081), addr(9000));
         let numbered = |line: &&str| line.starts_with(" ") && line.as_bytes()[1].is_ascii_digit();
         let lines: Vec<&str> = text.lines().filter(|line| line.len() > 4).filter(numbered).collect();
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines.len(), 5);
         assert!(
             lines.iter().all(|line| line.contains("curl") && line.contains("127.0.0.1:808")),
             "{lines:?}"

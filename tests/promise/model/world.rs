@@ -69,16 +69,7 @@ impl World {
         let mut pinger = Wire::new(TcpStream::connect(larder.addrs()[0]).unwrap());
         ping(&mut pinger);
         let rest = Rest::of("larder-0", &others);
-        Self {
-            larder,
-            clock,
-            seconds: 0,
-            listener,
-            upstream: Vec::new(),
-            idle: Vec::new(),
-            pinger,
-            rest,
-        }
+        Self { larder, clock, seconds: 0, listener, upstream: Vec::new(), idle: Vec::new(), pinger, rest }
     }
 
     pub(crate) fn log(&self) -> &Arc<Log> {
