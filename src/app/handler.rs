@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Version};
+use http::{Response, Version};
 use hyper::body::Incoming;
 
 use crate::request::{self, Client, Head, Hinted, Refusal, Worker};
@@ -29,10 +29,10 @@ impl Handler for Proxy {
 
     fn handle(
         &self,
-        request: Request<Incoming>,
+        parts: Parts,
+        content: Incoming,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<request::Body>> + Send + use<> {
-        let (parts, content) = request.into_parts();
         // The server has seen to it that there is exactly one, normalised, and that the target is in origin form.
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let slash = || PathAndQuery::from_static("/");

@@ -21,8 +21,14 @@ pub enum Precondition {
     Failed,
 }
 
+static FOR_THE_ORIGIN: [HeaderName; 2] = [header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
 static CONDITIONS: [HeaderName; 4] =
     [header::IF_MATCH, header::IF_UNMODIFIED_SINCE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// Whether there is a condition that only the origin can refuse by (RFC 9111 §4.3.2).
+pub fn is_for_the_origin(request: &HeaderMap) -> bool {
+    fields::has_any(request, &FOR_THE_ORIGIN)
+}
 
 /// Evaluates the conditions of a GET or HEAD against a 2xx response, in the order of RFC 9110 §13.2.2.
 ///

@@ -23,3 +23,16 @@ pub(crate) enum Answer {
     /// An answer of our own, without asking.
     Refused(Refusal),
 }
+
+impl Answer {
+    /// How it came about, and whether an origin was asked for it.
+    pub(crate) fn decision(&self) -> (Decision, bool) {
+        match self {
+            Self::Stored(delivery) => (delivery.decision, delivery.decision.forward.is_some()),
+            Self::Filling { decision, .. }
+            | Self::Passing { decision, .. }
+            | Self::Failed { decision, .. } => (*decision, true),
+            Self::Refused(refusal) => (Decision::local(refusal.reason), false),
+        }
+    }
+}

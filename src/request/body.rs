@@ -22,7 +22,7 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub struct Body {
     source: Source,
     ended: bool,
-    record: Option<Box<Pending>>,
+    record: Option<(Box<Record>, Arc<Engine>)>,
 }
 
 pub(crate) enum Source {
@@ -47,11 +47,6 @@ pub(crate) enum Source {
     Origin(Box<ResponseBody>),
 }
 
-struct Pending {
-    record: Record,
-    engine: Arc<Engine>,
-}
-
 impl Body {
     pub(crate) fn new(source: Source) -> Self {
         Self { source, ended: false, record: None }
@@ -62,10 +57,9 @@ impl Body {
         Self::new(Source::Pieces { pieces: pieces.into(), left, trailers: trailers.map(Box::new) })
     }
 
-    /// Hands over the record, to be finished when the body ends.
-    pub(crate) fn recorded(mut self, engine: Arc<Engine>, record: Record) -> Self {
-        self.record = Some(Box::new(Pending { record, engine }));
-        self
+    /// Takes the record, to be finished when the body ends.
+    pub(crate) fn record(&mut self, engine: Arc<Engine>, record: Box<Record>) {
+        self.record = Some((record, engine));
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -90,8 +84,8 @@ impl Body {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) {
-        if let (Some(pending), Some(data)) = (&mut self.record, frame.data_ref()) {
-            pending.record.bytes += data.len() as u64;
+        if let (Some((record, _)), Some(data)) = (&mut self.record, frame.data_ref()) {
+            record.bytes += data.len() as u64;
         }
     }
 }
@@ -176,8 +170,7 @@ impl Source {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(pending) = self.record.take() {
-            let Pending { mut record, engine } = *pending;
+        if let Some((mut record, engine)) = self.record.take() {
             if record.line.is_some() {
                 record.ended = engine.clock.moment();
             }

@@ -27,6 +27,7 @@ mod job;
 mod lessons;
 mod lookup;
 mod multipart;
+mod notable;
 mod pass;
 mod plan;
 mod purge;
@@ -57,7 +58,7 @@ use crate::request::coalesce::Company;
 use crate::request::flight::Attempt;
 use crate::request::lookup::Found;
 use crate::request::plan::Plan;
-use crate::request::receive::{Received, Routed};
+use crate::request::receive::{Received, Refused, Routed};
 use crate::telemetry::Decision;
 
 /// How often the answer of a shared fetch may turn out not to be for a request before it fetches alone.
@@ -77,12 +78,14 @@ impl Worker {
             let answered = purge::answer(&engine, &head, &client);
             return Either::Left(ready(respond::refuse(engine, answered)));
         }
-        let routed =
-            Received::new(&engine, head, content, client).and_then(|received| Routed::new(&engine, received));
-        let mut request = match routed {
-            Ok(request) => request,
-            Err(refused) => return Either::Left(ready(respond::refuse(engine, *refused))),
+        let mut received = Received::new(&engine, head, content, client);
+        let route = match received.route(&engine) {
+            Ok(route) => route,
+            Err(refusal) => {
+                return Either::Left(ready(respond::refuse(engine, Refused::new(received, refusal))));
+            }
         };
+        let mut request = Routed::new(&engine, received, route);
         let (found, plan) = look(&engine, &request, request.received.at);
         match plan {
             Plan::Deliver(delivery) => {

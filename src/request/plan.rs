@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use http::header::IF_RANGE;
 
 use crate::clock::Moment;
 use crate::policy::precondition::{self, Precondition};
@@ -10,6 +10,7 @@ use crate::policy::range::{self, ByteRange, Ranges};
 use crate::policy::reuse::{self, Reuse, Stored, Why};
 use crate::request::error;
 use crate::request::lookup::{Found, Live};
+use crate::request::notable::Notable;
 use crate::request::receive::Routed;
 use crate::store::{Entry, Extent};
 use crate::telemetry::{Decision, Forward};
@@ -75,7 +76,8 @@ fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
     // If-Match and If-Unmodified-Since are not a cache's to refuse by (RFC 9111 §4.3.2): the origin may know better.
     let fields = &request.received.fields;
     let refused = || precondition::evaluate(fields, &live.entry.validators, live.entry.received_wall);
-    if is_for_the_origin(fields) && refused() == Precondition::Failed {
+    let conditional = request.received.notable.has(Notable::CONDITION);
+    if conditional && precondition::is_for_the_origin(fields) && refused() == Precondition::Failed {
         return Plan::Pass(error::PRECONDITION);
     }
     let deliver = |detail| Delivery {
@@ -105,10 +107,6 @@ fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
             Plan::Fetch(Errand::Whole(forward))
         }
     }
-}
-
-fn is_for_the_origin(fields: &HeaderMap) -> bool {
-    fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
 }
 
 /// A stored part serves the ranges that lie in it while it is fresh, and seeds the whole while its validator is

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
+use http::header::{HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE, TE};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use http_body::Body as _;
@@ -17,6 +17,7 @@ use crate::policy::fields::strip_hop_by_hop;
 use crate::policy::target::Target;
 use crate::policy::{ClientCacheControl, Rules};
 use crate::request::error::{self, Refusal};
+use crate::request::notable::{self, Notable};
 use crate::request::worker::Engine;
 use crate::route;
 use crate::telemetry::Line;
@@ -72,22 +73,10 @@ impl Client {
     }
 }
 
-/// What a client may claim about itself, and fields by which frameworks let it rewrite its request; beside all that begin
-/// with [`FORWARDED_PREFIX`]. They are not part of the cache key, so they are dropped unless the peer is a trusted proxy.
-static CLAIMS: [HeaderName; 6] = [
-    FORWARDED,
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
-/// What proxies say about the request that they received: host, port, path prefix, client and more.
-const FORWARDED_PREFIX: &str = "x-forwarded-";
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
-/// A request whose hop ends here: numbered, freed of hop-by-hop fields, and known not to loop.
+/// A request whose hop ends here: numbered, and freed of the fields of that hop.
 pub(crate) struct Received {
     pub(crate) method: Method,
     pub(crate) scheme: &'static str,
@@ -95,6 +84,8 @@ pub(crate) struct Received {
     pub(crate) target: PathAndQuery,
     pub(crate) version: Version,
     pub(crate) fields: HeaderMap,
+    /// What there is in `fields`, and was of what is stripped off them.
+    pub(crate) notable: Notable,
     /// Taken when it is passed on.
     pub(crate) content: Option<Incoming>,
     pub(crate) client: Client,
@@ -106,45 +97,53 @@ pub(crate) struct Received {
     pub(crate) at: Moment,
     /// For the access log.
     pub(crate) line: Option<Box<Line>>,
+    /// Why the request goes no further, if it does not.
+    pub(crate) refusal: Option<Box<Refusal>>,
 }
 
 impl Received {
-    pub(crate) fn new(
-        engine: &Engine,
-        head: Head,
-        content: Incoming,
-        client: Client,
-    ) -> Result<Self, Box<Refused>> {
+    pub(crate) fn new(engine: &Engine, head: Head, content: Incoming, client: Client) -> Self {
         let arrived = engine.log.published();
         let at = engine.clock.moment();
         let line = line(engine, &head, &client);
         let Head { method, authority, target, version, mut fields } = head;
         let trusted = engine.trusts(client.addr.ip());
         let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
-        let refusal = refuse(engine, &method, &mut fields);
-        let wants_trailers = wants_trailers(&fields);
-        strip_hop_by_hop(&mut fields);
-        if !trusted {
-            strip_claims(&mut fields);
+        let notable = Notable::of(&fields);
+        let refusal = refuse(engine, &method, notable, &mut fields).map(Box::new);
+        let mut wants_trailers = false;
+        if notable.has(Notable::CONNECTION) {
+            wants_trailers = names_trailers(&fields);
+            strip_hop_by_hop(&mut fields);
         }
-        let received = Self {
+        if notable.has(Notable::CLAIM) && !trusted {
+            notable::strip_claims(&mut fields);
+        }
+        Self {
             method,
             scheme,
             authority,
             target,
             version,
             fields,
+            notable,
             content: Some(content),
             client,
             wants_trailers,
             arrived,
             at,
             line,
-        };
-        match refusal {
-            Some(refusal) => Err(Refused::new(received, refusal)),
-            None => Ok(received),
+            refusal,
         }
+    }
+
+    /// The route that takes it, or why it ends here.
+    pub(crate) fn route<'e>(&mut self, engine: &'e Engine) -> Result<&'e config::Route, Refusal> {
+        if let Some(refusal) = self.refusal.take() {
+            return Err(*refusal);
+        }
+        route::select(&engine.config, &self.authority, self.target.path(), &self.method)
+            .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE))
     }
 
     /// The path and query, as sent.
@@ -175,19 +174,14 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn new(received: Received, refusal: Refusal) -> Box<Self> {
-        Box::new(Self { method: received.method, at: received.at, line: received.line, refusal })
+    pub(crate) fn new(received: Received, refusal: Refusal) -> Self {
+        Self { method: received.method, at: received.at, line: received.line, refusal }
     }
 }
 
 /// Loops (RFC 8586) and the end of the road (RFC 9110 §7.6.2).
-fn refuse(engine: &Engine, method: &Method, fields: &mut HeaderMap) -> Option<Refusal> {
-    let instance = engine.config.server.instance.as_bytes();
-    let looped =
-        fields.get_all(&CDN_LOOP).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(
-            |member| member.split(|byte| *byte == b';').next().is_some_and(|id| id.trim_ascii() == instance),
-        );
-    if looped {
+fn refuse(engine: &Engine, method: &Method, notable: Notable, fields: &mut HeaderMap) -> Option<Refusal> {
+    if notable.has(Notable::LOOP) && has_passed(engine, fields) {
         return Some(Refusal::new(StatusCode::LOOP_DETECTED, error::LOOP));
     }
     if *method != Method::OPTIONS && *method != Method::TRACE {
@@ -204,18 +198,19 @@ fn refuse(engine: &Engine, method: &Method, fields: &mut HeaderMap) -> Option<Re
     }
 }
 
-/// RFC 9110 §10.1.4: `trailers` among the members of `TE`.
-fn wants_trailers(fields: &HeaderMap) -> bool {
-    let members = fields.get_all(TE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    members.into_iter().any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+/// This instance is among the members of `CDN-Loop`.
+fn has_passed(engine: &Engine, fields: &HeaderMap) -> bool {
+    let instance = engine.config.server.instance.as_bytes();
+    let mut members =
+        fields.get_all(&CDN_LOOP).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members
+        .any(|member| member.split(|byte| *byte == b';').next().is_some_and(|id| id.trim_ascii() == instance))
 }
 
-fn strip_claims(fields: &mut HeaderMap) {
-    let is_claim = |name: &&HeaderName| CLAIMS.contains(name) || name.as_str().starts_with(FORWARDED_PREFIX);
-    let claims: Vec<HeaderName> = fields.keys().filter(is_claim).cloned().collect();
-    for name in claims {
-        fields.remove(name);
-    }
+/// RFC 9110 §10.1.4: `trailers` among the members of `TE`.
+fn names_trailers(fields: &HeaderMap) -> bool {
+    let members = fields.get_all(TE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.into_iter().any(|member| member.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 fn forwarded_scheme(fields: &HeaderMap) -> Option<&'static str> {
@@ -229,7 +224,7 @@ fn forwarded_scheme(fields: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// A request of which it is known by which rules, from which upstream and under which key it is answered.
+/// A request that does not end here, and of which it is known by which rules, from which upstream and under which key it is answered.
 pub(crate) struct Routed {
     pub(crate) received: Received,
     /// Index into the configured routes.
@@ -242,15 +237,16 @@ pub(crate) struct Routed {
 }
 
 impl Routed {
-    pub(crate) fn new(engine: &Engine, received: Received) -> Result<Self, Box<Refused>> {
-        let path = received.target.path();
-        let Some(found) = route::select(&engine.config, &received.authority, path, &received.method) else {
-            return Err(Refused::new(received, Refusal::new(StatusCode::NOT_FOUND, error::NO_ROUTE)));
-        };
+    /// `found` is the route that [`Received::route`] has told.
+    pub(crate) fn new(engine: &Engine, received: Received, found: &config::Route) -> Self {
         let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());
-        let directives = RequestDirectives::parse(&received.fields).under(found.rules.client_cache_control);
+        let directives = if received.notable.has(Notable::DIRECTIVE) {
+            RequestDirectives::parse(&received.fields).under(found.rules.client_cache_control)
+        } else {
+            RequestDirectives::default()
+        };
         let route = index_of(&engine.config.routes, found);
-        Ok(Self { route, rules: found.rules.clone(), upstream: found.upstream, key, directives, received })
+        Self { route, rules: found.rules.clone(), upstream: found.upstream, key, directives, received }
     }
 
     /// Why this request goes to the origin as it is, whatever the store holds.
@@ -274,7 +270,8 @@ impl Routed {
     }
 
     pub(crate) fn range(&self) -> Option<&HeaderValue> {
-        if self.is_head() { None } else { self.received.fields.get(RANGE) }
+        let may_have = self.received.notable.has(Notable::RANGE) && !self.is_head();
+        if may_have { self.received.fields.get(RANGE) } else { None }
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::key::CacheKey;
 use crate::request::flight::{self, Background};
 use crate::request::lookup;
+use crate::request::notable::Notable;
 use crate::request::receive::{Client, Received, Routed};
 use crate::request::worker::{Engine, Worker};
 use crate::store::{Entry, Stored};
@@ -151,12 +152,13 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         ["http", "https"].into_iter().find(|scheme| CacheKey::of(scheme, authority, path) == stored.key)?;
     let mut fields = HeaderMap::new();
     stored.entry.variant.write_to(&mut fields);
-    let received = Received {
+    let mut received = Received {
         method: Method::GET,
         scheme,
         authority: authority.to_owned(),
         target: path.parse::<PathAndQuery>().ok()?,
         version: Version::HTTP_11,
+        notable: Notable::of(&fields),
         fields,
         content: None,
         client: Client::ourselves(scheme),
@@ -164,8 +166,10 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
         arrived: engine.log.published(),
         at: engine.clock.moment(),
         line: None,
+        refusal: None,
     };
-    Routed::new(engine, received).ok()
+    let route = received.route(engine).ok()?;
+    Some(Routed::new(engine, received, route))
 }
 
 #[cfg(test)]

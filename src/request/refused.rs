@@ -38,7 +38,7 @@ impl Worker {
         let line = engine.telemetry.wants_access_log().then(|| {
             Line::new(client, engine.clock.wall(), UNKNOWN, UNKNOWN, Version::HTTP_11, &HeaderMap::new())
         });
-        engine.telemetry.finish(Record {
+        engine.telemetry.finish(Box::new(Record {
             decision: Decision::local(refusal.reason),
             status: refusal.status,
             method: unknown_method(),
@@ -50,7 +50,7 @@ impl Worker {
             route: None,
             upstream: None,
             line,
-        });
+        }));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::request::assemble::Share;
 use crate::request::body::{Body, Source};
 use crate::request::error::Refusal;
 use crate::request::multipart;
+use crate::request::notable::Notable;
 use crate::request::plan::Delivery;
 use crate::request::receive::{Refused, Routed};
 use crate::request::tags;
@@ -31,30 +32,22 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Renders an answer for the client that asked.
 pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) -> Response<Body> {
     let now = engine.clock.moment();
-    let (mut response, decision, asked_origin) = match answer {
-        Answer::Stored(delivery) => {
-            let decision = delivery.decision;
-            (from_store(&engine, &mut request, delivery, now), decision, decision.forward.is_some())
+    let (decision, asked_origin) = answer.decision();
+    let mut response = match answer {
+        Answer::Stored(delivery) => from_store(&engine, &mut request, delivery, now),
+        Answer::Filling { share, reader, .. } => {
+            from_fill(&engine, &request, &share, reader, decision.collapsed, now)
         }
-        Answer::Filling { share, reader, decision } => {
-            (from_fill(&engine, &request, &share, reader, decision.collapsed, now), decision, true)
-        }
-        Answer::Passing { response, decision } => {
+        Answer::Passing { response, .. } => {
             let (mut parts, body) = response.into_parts();
             tags::strip(&engine.config.cache, &mut parts.headers);
-            let body = Body::new(Source::Origin(Box::new(body)));
-            (Response::from_parts(parts, body), decision, true)
+            Response::from_parts(parts, Body::new(Source::Origin(Box::new(body))))
         }
-        Answer::Failed { refusal, decision } => (own(refusal), decision, true),
-        Answer::Refused(refusal) => {
-            let decision = Decision::local(refusal.reason);
-            (own(refusal), decision, false)
-        }
+        Answer::Failed { refusal, .. } | Answer::Refused(refusal) => own(refusal),
     };
-    let fields = response.headers_mut();
-    sign(&engine, fields, &decision);
+    sign(&engine, response.headers_mut(), &decision);
     let upstream = asked_origin.then_some(request.upstream);
-    let record = Record {
+    let record = Box::new(Record {
         decision,
         status: response.status(),
         method: request.received.method.clone(),
@@ -66,8 +59,9 @@ pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) 
         route: Some(request.route),
         upstream,
         line: request.received.line,
-    };
-    recorded(response, engine, record)
+    });
+    hand_over(&mut response, engine, record);
+    response
 }
 
 /// Renders the answer to a request that never got a route.
@@ -76,7 +70,7 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
     let mut response = own(refused.refusal);
     sign(&engine, response.headers_mut(), &decision);
     let now = engine.clock.moment();
-    let record = Record {
+    let record = Box::new(Record {
         decision,
         status: response.status(),
         method: refused.method,
@@ -88,17 +82,18 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
         route: None,
         upstream: None,
         line: refused.line,
-    };
-    recorded(response, engine, record)
+    });
+    hand_over(&mut response, engine, record);
+    response
 }
 
 /// Hands the record to the body. Content that HEAD does not get is never read to its end, so there is none.
-fn recorded(response: Response<Body>, engine: Arc<Engine>, record: Record) -> Response<Body> {
-    let no_content = record.method == Method::HEAD;
-    response.map(|body| {
-        let body = if no_content { Body::new(Source::Empty) } else { body };
-        body.recorded(engine, record)
-    })
+fn hand_over(response: &mut Response<Body>, engine: Arc<Engine>, record: Box<Record>) {
+    let body = response.body_mut();
+    if record.method == Method::HEAD {
+        *body = Body::new(Source::Empty);
+    }
+    body.record(engine, record);
 }
 
 fn own(refusal: Refusal) -> Response<Body> {
@@ -206,7 +201,8 @@ enum Shape {
 fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
     let asked = &request.received;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
-    if !reads || whole.status != StatusCode::OK {
+    let selective = asked.notable.has(Notable::CONDITION | Notable::RANGE);
+    if !selective || !reads || whole.status != StatusCode::OK {
         return Shape::Whole;
     }
     match precondition::evaluate(&asked.fields, whole.validators, whole.received) {

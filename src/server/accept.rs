@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{error, warn};
 
 use crate::config;
@@ -22,6 +22,10 @@ use super::{ConnectionEvent, Handler, Observer};
 
 /// How long accepting pauses when the system is out of something; trying at once would burn a core.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often, within the time that a client has for a request head, it is seen whether there is one. A client may take that
+/// much longer by which the looks lie apart; a timer for each request would be dearer than most requests are.
+const LOOKS: u32 = 4;
 
 /// How the graceful end went, for one listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,11 +94,14 @@ struct Connections<H> {
     site: Arc<Site<H>>,
     tasks: JoinSet<()>,
     wires: HashMap<Id, Arc<Wire>>,
+    looks: Interval,
 }
 
 impl<H: Handler> Connections<H> {
     fn new(site: Arc<Site<H>>) -> Self {
-        Self { site, tasks: JoinSet::new(), wires: HashMap::new() }
+        let mut looks = interval((site.config.header_timeout / LOOKS).max(Duration::from_millis(1)));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { site, tasks: JoinSet::new(), wires: HashMap::new(), looks }
     }
 
     fn is_empty(&self) -> bool {
@@ -112,10 +119,16 @@ impl<H: Handler> Connections<H> {
         self.wires.insert(task.id(), wire);
     }
 
-    /// Waits for a connection to end.
+    /// Waits for a connection to end, and meanwhile ends those whose clients take too long for a request head.
     async fn reap(&mut self) {
-        if let Some(ended) = self.tasks.join_next_with_id().await {
-            self.forget(ended);
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.tasks.join_next_with_id() => {
+                    return ended.into_iter().for_each(|ended| self.forget(ended));
+                }
+                _ = self.looks.tick() => self.wires.values().for_each(|wire| wire.inspect(LOOKS)),
+            }
         }
     }
 

@@ -24,6 +24,12 @@ pin_project! {
         // Only the end of the connection marks the end of the body (HTTP/1.0).
         close_delimited: bool,
     }
+
+    impl<B> PinnedDrop for Served<B> {
+        fn drop(this: Pin<&mut Self>) {
+            this.wire.answered();
+        }
+    }
 }
 
 /// A failure held back until everything before it has been written.

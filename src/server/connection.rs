@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
@@ -22,7 +23,6 @@ use crate::config;
 use super::body::Served;
 use super::guard::{self, Accepted, Limits, Rejection};
 use super::io::ClientIo;
-use super::timer::HeadTimer;
 use super::wire::Wire;
 use super::{Handler, Observer, Peer};
 
@@ -59,9 +59,7 @@ impl<H: Handler> Site<H> {
         let io =
             ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
         let service = service_fn(|request| self.answer(request, &peer));
-        let mut protocol = self.protocol.clone();
-        protocol.timer(HeadTimer::new(self.config.header_timeout));
-        let mut connection = pin!(protocol.serve_connection(io, service));
+        let mut connection = pin!(self.protocol.serve_connection(io, service));
         let mut told = false;
         let ended = poll_fn(|cx| {
             wire.set_task(cx.waker());
@@ -69,7 +67,10 @@ impl<H: Handler> Site<H> {
                 told = true;
                 connection.as_mut().graceful_shutdown();
             }
-            connection.as_mut().poll(cx)
+            match connection.as_mut().poll(cx) {
+                Poll::Pending if wire.is_overdue() => Poll::Ready(Ok(())),
+                polled => polled,
+            }
         });
         if let Err(error) = ended.await {
             debug!(client = %addr, %error, "connection ended early");
@@ -88,10 +89,11 @@ impl<H: Handler> Site<H> {
         let version = request.version();
         peer.wire.begin(version == Version::HTTP_11);
         peer.wire.set_unanswered(!request.body().is_end_stream());
-        let handling = match admit(request, &self.limits, peer.local) {
-            Ok(request) => Ok(self.handler.handle(request, Arc::clone(peer))),
-            Err(refused) => {
-                let mut response = self.handler.refuse(&refused.head, &refused.rejection, peer);
+        let (mut head, content) = request.into_parts();
+        let handling = match admit(&mut head, &self.limits, peer.local) {
+            Ok(()) => Ok(self.handler.handle(head, content, Arc::clone(peer))),
+            Err(rejection) => {
+                let mut response = self.handler.refuse(&head, &rejection, peer);
                 // What follows the head cannot be trusted either.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 Err(response)
@@ -123,12 +125,11 @@ fn bound_send_queue(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// hyper with our bounds, without a timer: each connection has its own. Not half-open: a client that closes its side is
+/// hyper with our bounds, without a timer: the accept loop sees to clients that keep it waiting. Not half-open: a client that closes its side is
 /// taken for gone, which is how hyper notices that a client has gone while its request is being handled.
 fn protocol(config: &config::Server) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
-        .header_read_timeout(config.header_timeout)
         .max_header_size(config.max_head)
         .max_buf_size(config.max_head.max(MOST_BUFFERED))
         .half_close(false)
@@ -141,25 +142,12 @@ fn protocol(config: &config::Server) -> http1::Builder {
     protocol
 }
 
-/// A request that did not pass the guard, as it came.
-struct Refused {
-    head: Parts,
-    rejection: Rejection,
-}
-
-/// Brings a request that passes the guard into the one shape that handlers see.
-fn admit(
-    request: Request<Incoming>,
-    limits: &Limits,
-    local: SocketAddr,
-) -> Result<Request<Incoming>, Box<Refused>> {
-    let (mut head, body) = request.into_parts();
-    let Accepted { authority, target } = match guard::check(&head, limits) {
-        Ok(accepted) => accepted,
-        Err(rejection) => return Err(Box::new(Refused { head, rejection })),
-    };
+/// Brings the head of a request that passes the guard into the one shape that handlers see. One that does not pass stays
+/// as it came.
+fn admit(head: &mut Parts, limits: &Limits, local: SocketAddr) -> Result<(), Rejection> {
+    let Accepted { authority, as_sent, target } = guard::check(head, limits)?;
     let host = match authority {
-        Some(authority) if head.headers.get(HOST).is_some_and(|host| *host == *authority) => None,
+        Some(_) if as_sent => None,
         Some(authority) => HeaderValue::try_from(authority.into_owned()).ok(),
         // HTTP/1.0: what was asked is whoever listens where the client has connected (RFC 9110 §7.2).
         None => HeaderValue::try_from(local.to_string()).ok(),
@@ -174,7 +162,7 @@ fn admit(
     if let Some(uri) = uri {
         head.uri = uri;
     }
-    Ok(Request::from_parts(head, body))
+    Ok(())
 }
 
 fn has_length<B: Body>(response: &Response<B>) -> bool {

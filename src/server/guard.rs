@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
@@ -35,6 +35,8 @@ pub struct Limits {
 pub struct Accepted<'a> {
     /// Host, and port unless it is the default one; lower case. `None` only for HTTP/1.0 without `Host`.
     pub authority: Option<Cow<'a, str>>,
+    /// The `Host` field says just that.
+    pub as_sent: bool,
     /// Path and query, or `*`; bytes as sent.
     pub target: Cow<'a, str>,
 }
@@ -132,14 +134,16 @@ pub fn check<'a>(head: &'a Parts, limits: &Limits) -> Result<Accepted<'a>, Rejec
     if target.len() > limits.max_target {
         return Err(TARGET_TOO_LONG);
     }
-    let host = host_field(head, limits)?;
+    let field = host_field(head)?;
+    let host = field.map(|field| normal(field.as_bytes(), limits).ok_or(BAD_HOST)).transpose()?;
     let authority = match absolute_authority(&head.uri, limits)? {
         // RFC 9112 §3.2.2 would have the target win; what the two parties behind us make of it is anybody's guess.
         Some(named) if host.as_ref().is_some_and(|host| *host != named) => return Err(HOST_DIFFERS),
         Some(named) => Some(named),
         None => host,
     };
-    Ok(Accepted { authority, target })
+    let as_sent = field.map(HeaderValue::as_bytes) == authority.as_deref().map(str::as_bytes);
+    Ok(Accepted { authority, as_sent, target })
 }
 
 /// What hyper has told a client whose request head it could not read, before it ended the connection for `error`; `None`
@@ -167,27 +171,25 @@ fn check_coding(fields: &HeaderMap) -> Result<(), Rejection> {
     }
 }
 
-/// RFC 9112 §3.2: 400 if `Host` is missing, repeated or invalid.
-fn host_field<'a>(head: &'a Parts, limits: &Limits) -> Result<Option<Cow<'a, str>>, Rejection> {
+/// RFC 9112 §3.2: 400 if `Host` is missing or repeated.
+fn host_field(head: &Parts) -> Result<Option<&HeaderValue>, Rejection> {
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if head.version <= Version::HTTP_10 => Ok(None),
         (None, _) => Err(NO_HOST),
         (Some(_), Some(_)) => Err(SEVERAL_HOSTS),
-        (Some(host), None) => match authority::normalize(host.as_bytes(), limits.default_port) {
-            Some(authority) => Ok(Some(authority)),
-            None => Err(BAD_HOST),
-        },
+        (host, None) => Ok(host),
     }
+}
+
+fn normal<'a>(authority: &'a [u8], limits: &Limits) -> Option<Cow<'a, str>> {
+    authority::normalize(authority, limits.default_port)
 }
 
 /// The authority of a target in absolute-form (RFC 9112 §3.2.2).
 fn absolute_authority<'a>(uri: &'a Uri, limits: &Limits) -> Result<Option<Cow<'a, str>>, Rejection> {
     let Some(authority) = uri.authority() else { return Ok(None) };
-    match authority::normalize(authority.as_str().as_bytes(), limits.default_port) {
-        Some(authority) => Ok(Some(authority)),
-        None => Err(BAD_TARGET),
-    }
+    normal(authority.as_str().as_bytes(), limits).ok_or(BAD_TARGET).map(Some)
 }
 
 /// Path and query of a target in origin-, absolute- or asterisk-form (RFC 9112 §3.2).

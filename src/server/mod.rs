@@ -20,7 +20,6 @@ mod hints;
 mod io;
 mod limit;
 mod listen;
-mod timer;
 mod wire;
 
 use std::error::Error as StdError;
@@ -29,8 +28,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Response;
 use http::request::Parts;
-use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -59,7 +58,8 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Transfer-Encoding do not both occur. Hop-by-hop fields are still there.
     fn handle(
         &self,
-        request: Request<Incoming>,
+        head: Parts,
+        content: Incoming,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 

@@ -12,13 +12,24 @@ use parking_lot::Mutex;
 /// Most bytes of early hints that wait to be written.
 const MOST_QUEUED: usize = 16 * 1024;
 
-/// Shared by the connection's task, which changes everything but the queue, and by senders of hints anywhere.
+/// A request is being handled, or its answer is on its way.
+const ANSWERING: u32 = u32::MAX;
+/// The answer is complete, but perhaps not all of it is written.
+const ANSWERED: u32 = u32::MAX - 1;
+/// The client has kept us waiting for too long.
+const OVERDUE: u32 = u32::MAX - 2;
+
+/// Shared by the connection's task, which changes everything but the queue, by senders of hints anywhere, and by the accept
+/// loop, which looks after those that wait.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     /// Counts up when a request begins and again when its final response does: odd means that hints may be sent.
     exchange: AtomicU32,
     /// How often everything there was to write had been written.
     flushes: AtomicU32,
+    /// How often the accept loop has found the connection waiting for one and the same request head, or one of the three
+    /// constants above.
+    waits: AtomicU32,
     /// Bytes were read that no handled request accounts for.
     unanswered: AtomicBool,
     /// Close with a reset: what was sent must not be taken for the whole.
@@ -46,6 +57,7 @@ impl Wire {
     /// A request begins. With `hints` false (HTTP/1.0) interim responses stay forbidden (RFC 9110 §15.2).
     pub(super) fn begin(&self, hints: bool) {
         self.end();
+        self.waits.store(ANSWERING, Ordering::Relaxed);
         let exchange = self.exchange.load(Ordering::Relaxed);
         self.exchange.store(exchange.wrapping_add(if hints { 1 } else { 2 }), Ordering::Relaxed);
     }
@@ -54,6 +66,31 @@ impl Wire {
     pub(super) fn end(&self) {
         let exchange = self.exchange.load(Ordering::Relaxed);
         self.exchange.store(exchange.wrapping_add(exchange & 1), Ordering::Relaxed);
+    }
+
+    /// The final response has come to its end. Once that is written, the next request is waited for.
+    pub(super) fn answered(&self) {
+        self.waits.store(ANSWERED, Ordering::Relaxed);
+    }
+
+    /// Has a look at the connection. If it is waiting for a request head, and has been at the last `most` looks, for the same
+    /// one, it is overdue.
+    pub(super) fn inspect(&self, most: u32) {
+        let looks = self.waits.load(Ordering::Relaxed);
+        if looks >= OVERDUE {
+            return;
+        }
+        let next = if looks < most { looks + 1 } else { OVERDUE };
+        // It fails if a request has begun meanwhile, and then it should.
+        let changed = self.waits.compare_exchange(looks, next, Ordering::Relaxed, Ordering::Relaxed);
+        if changed.is_ok() && next == OVERDUE {
+            self.wake();
+        }
+    }
+
+    /// Nothing came for too long.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.waits.load(Ordering::Relaxed) == OVERDUE
     }
 
     /// The request now being handled.
@@ -96,6 +133,9 @@ impl Wire {
 
     pub(super) fn flushed(&self) {
         self.flushes.store(self.flushes().wrapping_add(1), Ordering::Relaxed);
+        if self.waits.load(Ordering::Relaxed) == ANSWERED {
+            self.waits.store(0, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn flushes(&self) -> u32 {
@@ -137,5 +177,31 @@ impl Wire {
         if let Some(task) = self.task.get() {
             task.wake_by_ref();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_overdue_after(wire: &Wire, looks: u32) -> bool {
+        (0..looks).for_each(|_| wire.inspect(4));
+        wire.is_overdue()
+    }
+
+    #[test]
+    fn only_who_waits_for_one_head_at_all_looks_is_overdue() {
+        let wire = Wire::default();
+        assert!(!is_overdue_after(&wire, 4), "a connection that has just begun");
+        wire.begin(true);
+        assert!(!is_overdue_after(&wire, 9), "its request is being handled");
+        wire.end();
+        assert!(!is_overdue_after(&wire, 9), "its answer has begun");
+        wire.flushed();
+        wire.answered();
+        assert!(!is_overdue_after(&wire, 9), "the last of it waits to be written");
+        wire.flushed();
+        assert!(!is_overdue_after(&wire, 4), "that was the first wait, this is the second");
+        assert!(is_overdue_after(&wire, 1));
     }
 }

@@ -183,6 +183,9 @@ struct Ascii;
 
 impl Formatter for Ascii {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         for part in fragment.split_inclusive(|char| !matches!(char, ' '..='~')) {
             let plain = part.trim_end_matches(|char| !matches!(char, ' '..='~'));
             writer.write_all(plain.as_bytes())?;
@@ -220,6 +223,9 @@ fn quoted(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
 /// can be recovered.
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte)) {
+        return out.extend_from_slice(bytes);
+    }
     for &byte in bytes {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),

@@ -80,11 +80,10 @@ impl Telemetry {
     }
 
     /// Counts the request and queues its access-log line; never waits. Call it when the body has ended.
-    pub fn finish(&self, mut record: Record) {
+    pub fn finish(&self, record: Box<Record>) {
         self.metrics.request(&record);
-        let line = record.line.take();
-        if let (Some(log), Some(line)) = (&self.access, line) {
-            log.push(record, line);
+        if let Some(log) = &self.access {
+            log.push(record);
         }
     }
 
@@ -122,8 +121,8 @@ mod tests {
         let labels = Labels { routes: vec!["api"], ..Labels::default() };
         let telemetry = Telemetry::new(&log, &Clock::system(), &labels).unwrap();
         assert!(telemetry.wants_access_log());
-        telemetry.finish(Record { line: Some(line()), ..record() });
-        telemetry.finish(record());
+        telemetry.finish(Box::new(Record { line: Some(line()), ..record() }));
+        telemetry.finish(Box::new(record()));
         telemetry.flush();
 
         let written = std::fs::read_to_string(path).unwrap();
@@ -138,7 +137,7 @@ mod tests {
     fn without_an_access_log_nothing_is_wanted_for_it() {
         let telemetry = Telemetry::quiet();
         assert!(!telemetry.wants_access_log());
-        telemetry.finish(Record { line: Some(line()), ..record() });
+        telemetry.finish(Box::new(Record { line: Some(line()), ..record() }));
         telemetry.flush();
         assert!(telemetry.render_metrics().contains("larder_dropped_log_lines_total 0\n"));
     }

@@ -1,6 +1,5 @@
 //! Dates as logs write them, in UTC.
 
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A moment taken apart. What lies before 1970 shows as 1970.
@@ -18,7 +17,26 @@ struct Civil {
 /// `2026-11-21T06:19:33.042Z` (RFC 3339).
 pub fn rfc3339(time: SystemTime) -> String {
     let Civil { year, month, day, hour, minute, second, millis } = Civil::of(time);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    let parts = [
+        (year, 4, '-'),
+        (month.into(), 2, '-'),
+        (day.into(), 2, 'T'),
+        (hour, 2, ':'),
+        (minute, 2, ':'),
+        (second, 2, '.'),
+        (millis.into(), 3, 'Z'),
+    ];
+    let mut out = String::with_capacity(24);
+    for (number, width, end) in parts {
+        out.extend(digits(number, width).map(char::from));
+        out.push(end);
+    }
+    out
+}
+
+/// The last `width` decimal digits.
+fn digits(number: u64, width: u32) -> impl Iterator<Item = u8> {
+    (0..width).rev().map(move |place| b'0' + (number / 10_u64.pow(place) % 10) as u8)
 }
 
 /// `21/Nov/2026:06:19:33 +0000`, as in the combined log format.
@@ -27,8 +45,15 @@ pub(super) fn write_common(time: SystemTime, out: &mut Vec<u8>) {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let Civil { year, month, day, hour, minute, second, .. } = Civil::of(time);
     let month = MONTHS.get(usize::from(month) - 1).unwrap_or(&"???");
-    let written = write!(out, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
-    debug_assert!(written.is_ok(), "writing to a Vec does not fail");
+    out.extend(digits(day.into(), 2));
+    out.push(b'/');
+    out.extend_from_slice(month.as_bytes());
+    out.push(b'/');
+    for (number, width, end) in [(year, 4, b':'), (hour, 2, b':'), (minute, 2, b':'), (second, 2, b' ')] {
+        out.extend(digits(number, width));
+        out.push(end);
+    }
+    out.extend_from_slice(b"+0000");
 }
 
 impl Civil {

@@ -38,10 +38,11 @@ impl Handler for Scripted {
 
     fn handle(
         &self,
-        request: Request<Incoming>,
+        head: Parts,
+        content: Incoming,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
-        (self.answers)(request, peer)
+        (self.answers)(Request::from_parts(head, content), peer)
     }
 
     fn refuse(&self, _: &Parts, rejection: &Rejection, _: &Peer) -> Response<Body> {

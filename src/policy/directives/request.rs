@@ -3,11 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, HeaderMap, PRAGMA};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA};
 
 use super::argument::{Argument, Seconds, each_directive};
 use crate::policy::ClientCacheControl;
+use crate::policy::fields;
 use crate::policy::syntax::{self, Backslash, MAX_DELTA};
+
+/// Where directives stand.
+static DIRECTING: [HeaderName; 2] = [CACHE_CONTROL, PRAGMA];
 
 /// The directives of a request (RFC 9111 §5.2.1, and `stale-if-error` of RFC 5861 §4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +36,9 @@ impl RequestDirectives {
     /// Reads `Cache-Control`; where there is none, `Pragma: no-cache` counts as `no-cache` (RFC 9111 §5.4).
     pub fn parse(request: &HeaderMap) -> Self {
         let mut directives = Self::default();
+        if !fields::has_any(request, &DIRECTING) {
+            return directives;
+        }
         if request.contains_key(CACHE_CONTROL) {
             for line in syntax::lines(request, CACHE_CONTROL) {
                 each_directive(line, |name, argument| directives.apply(name, &argument));
