@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::config::{Config, LogFormat, Overrides, TagSeparator, parse_origin, reference};
+use larder::config::{Config, LogFormat, Overrides, Runtime, TagSeparator, parse_origin, reference};
 use larder::policy::{ClientCacheControl, Heuristic, Rules};
 use proptest::prelude::*;
 
@@ -130,6 +130,7 @@ fn defaults_are_those_of_the_documentation() {
     let server = &config.server;
     assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
     assert!(server.threads >= 1);
+    assert_eq!(server.runtime, Runtime::PerThread);
     assert_eq!((server.name.as_str(), server.instance.len()), ("larder", 16));
     assert_eq!((server.header_timeout, server.stall_timeout), (seconds(30), seconds(60)));
     assert_eq!((server.max_head, server.max_fields, server.max_target), (65_536, 100, 8192));

@@ -14,7 +14,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) only: Vec<String>,
 
-    /// Only these servers, by comma: larder, haproxy, nginx, varnish, trafficserver, squid.
+    /// Only these servers, by comma: larder, larder-shared, haproxy, nginx, varnish,
+    /// trafficserver, squid.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) peers: Vec<String>,
 
@@ -25,6 +26,10 @@ pub(crate) struct Arguments {
     /// A further build of Larder to compare, under a name of its own; or a script that starts one in another way.
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_build)]
     pub(crate) also: Vec<(String, PathBuf)>,
+
+    /// Larder on its other runtime, too, as larder-shared.
+    #[arg(long)]
+    pub(crate) runtimes: bool,
 
     /// Rounds, in each of which every server has every workload once.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]

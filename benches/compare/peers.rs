@@ -6,6 +6,9 @@ use std::process::Command;
 use crate::arguments::Arguments;
 use crate::server::Recipe;
 
+/// Larder on its other runtime.
+const SHARED: &str = "larder-shared";
+
 /// A cache that takes part.
 pub(crate) struct Peer {
     pub(crate) name: String,
@@ -20,6 +23,7 @@ pub(crate) struct Peer {
 pub(crate) fn all() -> Vec<Peer> {
     vec![
         larder("larder", PathBuf::from(env!("CARGO_BIN_EXE_larder"))),
+        on_the_shared_runtime(),
         peer(
             "haproxy",
             "haproxy",
@@ -60,6 +64,15 @@ pub(crate) fn larder(name: &str, program: PathBuf) -> Peer {
         },
         log: ("off", Some("text")),
     }
+}
+
+/// This build with its other runtime. It has one worker, so what is compared is the runtimes' own cost.
+fn on_the_shared_runtime() -> Peer {
+    let mut peer = larder(SHARED, PathBuf::from(env!("CARGO_BIN_EXE_larder")));
+    for (_, text) in &mut peer.recipe.files {
+        *text = text.replace("threads = 1", "threads = 1\nruntime = \"shared\"");
+    }
+    peer
 }
 
 /// The origin that all of them stand before.
@@ -150,6 +163,7 @@ impl Peer {
         let is_extra = arguments.also.iter().any(|(also, _)| also == name);
         match name {
             "larder" => true,
+            SHARED => arguments.runtimes,
             "varnish" => !arguments.growth,
             _ => is_extra || !arguments.growth && !arguments.memory,
         }

@@ -82,9 +82,10 @@ impl Larder {
     pub fn start_with(config: Config, clock: Clock) -> Result<Larder, StartError> {
         let config = Arc::new(config);
         let engine = engine(&config, &clock)?;
-        let listeners = Listeners::bind(&config.server.listen, config.server.threads)?;
+        let runtimes = serving::runtimes(&config.server);
+        let listeners = Listeners::bind(&config.server.listen, runtimes)?;
         let addrs = listeners.local_addrs().to_vec();
-        let origins = upstream::Shared::new(&config.upstreams, config.server.threads)?;
+        let origins = upstream::Shared::new(&config.upstreams, runtimes)?;
         let (served, serving_ended) = watch::channel(false);
         let (drain, draining) = Shutdown::channel();
         let mut larder = Larder {

@@ -1,7 +1,14 @@
-//! The threads that answer: one current-thread runtime per serving thread, and one for the admin listener.
+//! The threads that answer: the serving threads, with a runtime each or with one together, and one for the admin
+//! listener.
+//!
+//! The same code serves on both kinds of runtime, since nothing in it belongs to a thread. What is `Send` goes with
+//! the task; a lock is never held across an `await`; and what is thread-local (the shard that a thread counts in, the
+//! dice of the hit counters) is looked up anew at each use, and any thread's will do. What must stay with one *runtime*,
+//! its timers and its connections to origins, is in the [`Upstreams`] that each runtime gets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
@@ -12,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, Admin, Role};
 use crate::app::StartError;
 use crate::app::handler::Proxy;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::request::{Engine, Refresher, Worker};
 use crate::server::{self, ConnectionEvent, ConnectionLimit, Listener, Listeners, Observer, Shutdown};
 use crate::upstream::{self, Upstreams};
@@ -21,21 +28,47 @@ pub(super) fn runtime() -> Result<Runtime, StartError> {
     runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)
 }
 
-/// Starts the serving threads, each with its own listeners and its own connections to origins.
+/// How many runtimes serve: each has listeners and connections to origins of its own.
+pub(super) fn runtimes(config: &config::Server) -> usize {
+    match config.runtime {
+        config::Runtime::PerThread => config.threads,
+        config::Runtime::Shared => 1,
+    }
+}
+
+/// The runtime with this number, and what the thread is called that starts it: with a runtime per thread, the one that
+/// serves; else one that only waits for the end of those that do.
+fn serving_runtime(config: &config::Server, index: usize) -> Result<(Runtime, String), StartError> {
+    match config.runtime {
+        config::Runtime::PerThread => Ok((runtime()?, format!("larder-{index}"))),
+        config::Runtime::Shared => {
+            let next = AtomicUsize::new(0);
+            let shared = runtime::Builder::new_multi_thread()
+                .worker_threads(config.threads)
+                .thread_name_fn(move || format!("larder-{}", next.fetch_add(1, Ordering::Relaxed)))
+                .enable_all()
+                .build();
+            Ok((shared.map_err(StartError::Thread)?, "larder-serving".into()))
+        }
+    }
+}
+
+/// Starts the serving threads. There are as many lists of listeners as [`runtimes`].
 pub(super) fn start(
     engine: &Arc<Engine>,
     listeners: Listeners,
     origins: &upstream::Shared,
     draining: &Shutdown,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let limit = ConnectionLimit::new(engine.config().server.max_connections);
+    let config = &engine.config().server;
+    let limit = ConnectionLimit::new(config.max_connections);
     let mut threads = Vec::new();
     for (index, own) in listeners.into_threads().into_iter().enumerate() {
-        let runtime = runtime()?;
+        let (runtime, name) = serving_runtime(config, index)?;
         let proxy = Proxy::new(Worker::new(engine.clone(), Arc::new(Upstreams::new(origins))));
         let serving = serve_all(engine.clone(), own, limit.clone(), proxy, draining.clone());
         let thread = thread::Builder::new()
-            .name(format!("larder-{index}"))
+            .name(name)
             .spawn(move || runtime.block_on(serving))
             .map_err(StartError::Thread)?;
         threads.push(thread);
@@ -43,7 +76,7 @@ pub(super) fn start(
     Ok(threads)
 }
 
-/// Serves a thread's listeners until the end.
+/// Serves a runtime's listeners until the end.
 async fn serve_all(
     engine: Arc<Engine>,
     listeners: Vec<Listener>,

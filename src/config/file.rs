@@ -9,8 +9,8 @@ use super::fault::Place;
 use super::read::{At, Document, Notes, Section};
 use super::reference::{ADMIN, CACHE, HEURISTIC, LOG, PURGE, ROUTE, SERVER, UPSTREAM};
 use super::{
-    Admin, Cache, Config, Log, LogFormat, Overrides, Purge, Route, Server, TagField, TagSeparator, Upstream,
-    machine, suggest,
+    Admin, Cache, Config, Log, LogFormat, Overrides, Purge, Route, Runtime, Server, TagField, TagSeparator,
+    Upstream, machine, suggest,
 };
 use crate::policy::{ClientCacheControl, Heuristic, Rules};
 
@@ -45,6 +45,7 @@ fn server(section: &Section<'_, '_>, overrides: &Overrides) -> Server {
     let mut server = Server {
         listen: section.list("listen"),
         threads: section.get_or("threads", machine::cores),
+        runtime: runtime(&section.need::<String>("runtime")),
         name: section.need("name"),
         instance: section.get_or("instance", machine::random_instance),
         trusted_proxies: section.list("trusted_proxies"),
@@ -118,6 +119,13 @@ fn tag_fields(section: &Section<'_, '_>) -> Vec<TagField> {
         section.list(key).into_iter().map(move |name: HeaderName| TagField { name, separator })
     };
     named("comma_tags", TagSeparator::Comma).chain(named("space_tags", TagSeparator::Space)).collect()
+}
+
+fn runtime(word: &str) -> Runtime {
+    match word {
+        "shared" => Runtime::Shared,
+        _ => Runtime::PerThread,
+    }
 }
 
 fn log(section: &Section<'_, '_>, directory: &Path) -> Log {

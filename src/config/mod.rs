@@ -64,8 +64,10 @@ pub struct Config {
 pub struct Server {
     /// Where to accept clients.
     pub listen: Vec<SocketAddr>,
-    /// Serving threads, each with a current-thread runtime of its own.
+    /// Serving threads.
     pub threads: usize,
+    /// How connections come to threads.
+    pub runtime: Runtime,
     /// The name in `Cache-Status` and the pseudonym in `Via`.
     pub name: String,
     /// The instance id that `CDN-Loop` carries; random per process unless configured.
@@ -86,6 +88,16 @@ pub struct Server {
     pub max_connections: usize,
     /// How long a graceful end waits for open requests.
     pub drain_timeout: Duration,
+}
+
+/// How connections come to serving threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// The kernel deals them out: each thread accepts its own and keeps them, and has connections of its own to origins.
+    PerThread,
+    /// All threads take from one pool of tasks: a connection is served by whoever is free, and all connections to origins
+    /// are for everybody.
+    Shared,
 }
 
 /// `[admin]`

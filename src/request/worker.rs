@@ -105,7 +105,7 @@ impl Engine {
     }
 }
 
-/// One serving thread's view: the shared engine, and the thread's own connections to origins.
+/// One serving runtime's view: the shared engine, and the runtime's own connections to origins.
 #[derive(Clone)]
 pub struct Worker {
     engine: Arc<Engine>,
@@ -113,7 +113,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker for the current thread.
+    /// A worker for the runtime that `upstreams` are for.
     pub fn new(engine: Arc<Engine>, upstreams: Arc<Upstreams>) -> Self {
         Self { engine, upstreams }
     }

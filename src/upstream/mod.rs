@@ -6,8 +6,8 @@
 //!         all threads
 //! ```
 //!
-//! Each serving thread has an [`Upstreams`] with connections of its own, so that no request ever waits for another
-//! thread; the limits are kept in [`Shared`]. What is sent is what the caller gives: this room fills in scheme and
+//! Each serving runtime, as a rule a thread's, has an [`Upstreams`] with connections of its own, so that no request
+//! ever waits for another thread; the limits are kept in [`Shared`]. What is sent is what the caller gives: this room fills in scheme and
 //! authority of the chosen server and the framing, nothing else. What comes back has had its framing checked.
 //!
 //! Left out: choosing by health, circuit breaking, and retries other than the one that a reused connection calls for.
@@ -34,7 +34,7 @@ pub use request_body::{BoxError, RequestBody};
 pub use response_body::ResponseBody;
 pub use shared::{SetupError, Shared};
 
-/// The upstreams of one serving thread, in the order of the configuration.
+/// The upstreams of one serving runtime, in the order of the configuration.
 ///
 /// Connections live on the runtime that first polls [`send`](Self::send): keep one `Upstreams` per runtime.
 #[derive(Debug)]

@@ -24,13 +24,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Reads the certificates that are needed; `threads` is how many [`Upstreams`](super::Upstreams) there will be.
+    /// Reads the certificates that are needed; `runtimes` is how many [`Upstreams`](super::Upstreams) there will be.
     ///
     /// # Errors
     ///
     /// An upstream has an https server and its roots cannot be read.
-    pub fn new(configs: &[config::Upstream], threads: usize) -> Result<Self, SetupError> {
-        let upstreams = configs.iter().map(|config| Upstream::new(config, threads).map(Arc::new));
+    pub fn new(configs: &[config::Upstream], runtimes: usize) -> Result<Self, SetupError> {
+        let upstreams = configs.iter().map(|config| Upstream::new(config, runtimes).map(Arc::new));
         Ok(Self { upstreams: upstreams.collect::<Result<_, _>>()? })
     }
 
@@ -70,12 +70,12 @@ pub(super) struct Upstream {
     pub(super) first_byte_timeout: Duration,
     pub(super) between_bytes_timeout: Duration,
     pub(super) idle_timeout: Duration,
-    /// Most idle connections to one server that one thread keeps.
+    /// Most idle connections to one server that one runtime keeps.
     pub(super) max_idle: usize,
 }
 
 impl Upstream {
-    fn new(config: &config::Upstream, threads: usize) -> Result<Self, SetupError> {
+    fn new(config: &config::Upstream, runtimes: usize) -> Result<Self, SetupError> {
         let secure = config.servers.iter().any(|server| server.scheme == Scheme::HTTPS);
         let trust = match &config.ca_file {
             _ if !secure => Trust::Nobody,
@@ -95,7 +95,7 @@ impl Upstream {
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             idle_timeout: config.idle_timeout,
-            max_idle: (config.max_connections / threads.max(1)).max(1),
+            max_idle: (config.max_connections / runtimes.max(1)).max(1),
         })
     }
 
@@ -115,9 +115,9 @@ pub(super) struct Server {
 
 /// The right to have one request under way at a server, its response body included.
 ///
-/// Permits go with requests, not with connections: a connection that idles in one thread's pool must not keep another
-/// thread from the server. In use there are never more than `max_connections`; idle ones, which cost the server
-/// little, are bounded apart from that by `max_idle` per thread, together again `max_connections`.
+/// Permits go with requests, not with connections: a connection that idles in one runtime's pool must not keep another
+/// from the server. In use there are never more than `max_connections`; idle ones, which cost the server
+/// little, are bounded apart from that by `max_idle` per runtime, together again `max_connections`.
 pub(super) type Slot = OwnedSemaphorePermit;
 
 impl Server {

@@ -17,12 +17,19 @@ fn an_address_in_use_is_called_so() {
     assert!(refused.to_string().contains("in use"), "{refused}");
 }
 
+/// What the serving threads have in common must not show in what they do.
+const RUNTIMES: [&str; 2] = ["runtime = \"per-thread\"", "runtime = \"shared\""];
+
 #[test]
 fn open_requests_end_in_order() {
+    RUNTIMES.into_iter().for_each(an_open_request_ends_in_order);
+}
+
+fn an_open_request_ends_in_order(runtime: &str) {
     let origin = Origin::start();
     let gate = Gate::closed();
     origin.on("/a").respond(pieces("one,", [(&gate, "two")]).cache("no-store"));
-    let proxy = Proxy::with(&origin).drain("5s").start();
+    let proxy = Proxy::with(&origin).server(runtime).drain("5s").start();
     let (addr, admin) = (proxy.client().addr(), proxy.admin());
     let mut open = proxy.asks("/a").begin();
     open.wait_for_content("one,");
@@ -42,9 +49,13 @@ fn open_requests_end_in_order() {
 
 #[test]
 fn an_end_waits_no_longer_than_it_may() {
+    RUNTIMES.into_iter().for_each(the_end_cuts_what_hangs);
+}
+
+fn the_end_cuts_what_hangs(runtime: &str) {
     let origin = Origin::start();
     origin.on("/a").respond(ok("some").chunked().then_hangs());
-    let proxy = Proxy::with(&origin).drain("100ms").start();
+    let proxy = Proxy::with(&origin).server(runtime).drain("100ms").start();
     let idle = proxy.connect();
     let mut open = proxy.asks("/a").begin();
     open.wait_for_content("some");
@@ -70,10 +81,14 @@ fn servers_of_one_upstream_take_turns() {
 
 #[test]
 fn threads_share_one_store_and_one_fetch() {
+    RUNTIMES.into_iter().for_each(four_threads_fetch_once);
+}
+
+fn four_threads_fetch_once(runtime: &str) {
     let origin = Origin::start();
     let gate = Gate::closed();
     origin.on("/a").respond(pieces("one,", [(&gate, "two")]).cache("max-age=60"));
-    let proxy = Proxy::with(&origin).threads(4).start();
+    let proxy = Proxy::with(&origin).threads(4).server(runtime).start();
     let mut waiters: Vec<Exchange> = (0..100).map(|_| proxy.asks("/a").begin()).collect();
     waiters.iter_mut().for_each(|waiter| waiter.wait_for_content("one,"));
     gate.open();

@@ -153,6 +153,7 @@ pub(crate) fn config() -> config::Server {
     config::Server {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         threads: 1,
+        runtime: config::Runtime::PerThread,
         name: "larder".to_owned(),
         instance: "test".to_owned(),
         trusted_proxies: Vec::new(),

@@ -75,6 +75,15 @@ const SERVER_KEYS: &[Key] = &[
     )
     .between(1, 1024)
     .also(&["workers", "worker_threads"]),
+    key(
+        "runtime",
+        Kind::Choice(&["per-thread", "shared"]),
+        Is("\"per-thread\""),
+        "How connections come to threads. \"per-thread\": the kernel deals them out, and each stays with its thread; the \
+         least work per request. \"shared\": whoever is free serves whichever has a request, which suits a few \
+         connections that are unequally busy.",
+    )
+    .also(&["scheduler"]),
     key("name", Kind::Token, Is("\"larder\""), "What this cache is called in Cache-Status and Via."),
     key(
         "instance",
