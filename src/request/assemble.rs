@@ -11,7 +11,6 @@ use http_body_util::BodyExt as _;
 
 use crate::clock::Moment;
 use crate::key::CacheKey;
-use crate::policy::Rules;
 use crate::policy::fields::{ensure_date, storable_fields, strip_hop_by_hop};
 use crate::policy::freshness::Terms;
 use crate::policy::range::ContentRange;
@@ -19,6 +18,7 @@ use crate::policy::storability::{self, Exchange};
 use crate::policy::target::Target;
 use crate::policy::validation::Validators;
 use crate::policy::vary::{Variant, Vary};
+use crate::policy::{Rules, Stored};
 use crate::request::error;
 use crate::request::tags::{self, Labels};
 use crate::request::worker::Engine;
@@ -101,6 +101,11 @@ pub(crate) struct Share {
 impl Share {
     pub(crate) fn selects(&self, fields: &HeaderMap) -> bool {
         self.variant.fields().is_empty() || self.variant.matches(fields, self.fields.get(CONTENT_LANGUAGE))
+    }
+
+    /// As it is at `now`, for whoever comes when it has begun.
+    pub(crate) fn stored(&self, now: Moment) -> Stored<'_> {
+        Stored { terms: &self.terms, resident: now.since(self.received), softened: None }
     }
 
     /// Whether a request that arrived at `arrived` must not have this content, because a purge that came before

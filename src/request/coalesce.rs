@@ -89,9 +89,10 @@ impl Flight {
 pub(crate) trait Newcomer {
     /// The last purge that was published when it arrived.
     fn arrived(&self) -> Sequence;
-    /// Whether no purge since `begun`, but before the request, is known to concern it.
+    /// Whether it takes an answer that was asked for before it: no purge since `begun`, but before the request, is known to
+    /// concern it, and it does not want the origin to be asked anew.
     fn may_wait(&self, begun: Sequence) -> bool;
-    /// Whether it may have a response that is being received.
+    /// Whether it may have a response that is being received: to read along is to reuse (RFC 9111 §4).
     fn may_read(&self, share: &Share) -> bool;
 }
 

@@ -4,7 +4,7 @@ use http::header::{HeaderMap, RANGE};
 use http::{Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::policy::reuse;
+use crate::policy::reuse::{self, Reuse};
 use crate::request::answer::Answer;
 use crate::request::assemble::Share;
 use crate::request::coalesce::{Company, FlightId, Flights, Newcomer, Obligation, Seat, Verdict, Waiter};
@@ -151,12 +151,17 @@ impl Newcomer for Asking<'_> {
     }
 
     fn may_wait(&self, begun: Sequence) -> bool {
+        if self.request.directives.wants_validation() {
+            return false;
+        }
         let asked = pass::asked(self.request);
         self.arrived() <= begun || !self.engine.log.concerns(&asked.address(&asked.url()), begun)
     }
 
     fn may_read(&self, share: &Share) -> bool {
-        !share.is_outdated_for(self.engine, self.arrived())
+        let now = self.engine.clock.moment();
+        reuse::judge(&share.stored(now), &self.request.directives) == Reuse::Fresh
+            && !share.is_outdated_for(self.engine, self.arrived())
     }
 }
 

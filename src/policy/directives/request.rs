@@ -107,6 +107,12 @@ impl RequestDirectives {
         self.no_cache
     }
 
+    /// Whether nothing will do that the origin was asked for earlier: `no-cache`, or `max-age=0`, which browsers send on
+    /// reload (§5.2.1.1, §5.2.1.4).
+    pub fn wants_validation(&self) -> bool {
+        self.no_cache() || self.max_age() == Some(Duration::ZERO)
+    }
+
     /// The oldest response that the client takes (§5.2.1.1).
     pub fn max_age(&self) -> Option<Duration> {
         self.max_age.restrictive()
