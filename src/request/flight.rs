@@ -42,7 +42,8 @@ pub(crate) async fn fetch(
     let engine = worker.engine();
     let marked = engine.lessons.get(&request.key).is_some_and(|lesson| lesson.releases(engine, request));
     if request.is_head() {
-        let joined = (!marked).then(|| whole_flight(engine, request)).flatten();
+        let may_join = company == Company::Any && !marked;
+        let joined = may_join.then(|| whole_flight(engine, request)).flatten();
         return match joined {
             Some(waiter) => follow(engine, request, found, &errand, waiter).await,
             None => Attempt::Answered(pass::pass(worker, request, error::HEAD_MISS).await),
@@ -51,7 +52,9 @@ pub(crate) async fn fetch(
     if marked && is_particular(&request.received.fields) {
         return Attempt::Answered(pass::pass(worker, request, error::HIT_FOR_MISS).await);
     }
-    if let (Errand::Range, Some(waiter)) = (&errand, whole_flight(engine, request)) {
+    if company == Company::Any
+        && let (Errand::Range, Some(waiter)) = (&errand, whole_flight(engine, request))
+    {
         return follow(engine, request, found, &errand, waiter).await;
     }
     let seat = if company == Company::Alone || marked {

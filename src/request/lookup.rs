@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
 use crate::store::{Entry, Extent, Resource};
-use crate::validity::Alive;
+use crate::validity::{Alive, Sequence};
 
 /// A stored response that no purge has killed, with the witness for it.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ impl Found {
 pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
     let Some(resource) = engine.store.get(&request.key) else { return Found::default() };
     let mut found = Found::default();
+    // What a dead response had superseded does not answer in its place: it is older still.
+    let mut dead: Option<Sequence> = None;
     for entry in &resource.variants {
         let slot = match entry.extent {
             Extent::Whole => &mut found.whole,
@@ -56,8 +58,12 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
             found.other_variants = true;
             continue;
         }
-        if let Some(alive) = engine.log.check(&entry.marks, &entry.stamp) {
-            *slot = Some(Live { entry: entry.clone(), alive });
+        if dead.is_some_and(|dead| entry.stamp.body() <= dead) {
+            continue;
+        }
+        match engine.log.check(&entry.marks, &entry.stamp) {
+            Some(alive) => *slot = Some(Live { entry: entry.clone(), alive }),
+            None => dead = dead.max(Some(entry.stamp.body())),
         }
     }
     found.resource = Some(resource);

@@ -3,7 +3,7 @@
 //! What goes by may still concern the store: an unsafe method invalidates (RFC 9111 §4.4), a HEAD freshens
 //! (§4.3.5), a POST may name what it returned (§3, RFC 9110 §9.3.3).
 
-use http::header::HeaderMap;
+use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{Method, Response};
 use http_body::Body as _;
 
@@ -132,8 +132,12 @@ fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response
     if receipt.sent < live.entry.stamp.validated() {
         return;
     }
-    let stored = live.entry.head.to_map();
     let fields: &HeaderMap = response.headers();
+    // A length that has stayed the same does not vouch for content that somebody has called stale.
+    if live.alive.softened().is_some() && !fields.contains_key(ETAG) && !fields.contains_key(LAST_MODIFIED) {
+        return;
+    }
+    let stored = live.entry.head.to_map();
     match head_update(&stored, live.entry.body.len(), response.status(), fields) {
         HeadUpdate::Freshens => {
             // What is freshened is the response to a GET.

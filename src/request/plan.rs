@@ -52,7 +52,13 @@ pub(crate) fn plan(found: &Found, request: &Routed, now: Moment) -> Plan {
     if let Some(live) = &found.whole {
         return plan_whole(live, request, now);
     }
+    let fields = &request.received.fields;
+    // Of which version a part is to be only the origin can judge, and a fetch in company does not ask it.
+    let is_for_the_origin =
+        request.received.notable.has(Notable::CONDITION) && precondition::is_for_the_origin(fields);
+    let passes = is_for_the_origin && request.range().is_some();
     if let Some(live) = &found.part
+        && !passes
         && let Some(plan) = plan_part(live, request, now)
     {
         return plan;
@@ -61,8 +67,9 @@ pub(crate) fn plan(found: &Found, request: &Routed, now: Moment) -> Plan {
         return Plan::Refuse;
     }
     match request.range() {
+        Some(_) if passes => Plan::Pass(error::PRECONDITION),
         // Whether the client's part is still of use only the whole can tell (RFC 9110 §13.1.5).
-        Some(_) if !request.received.fields.contains_key(IF_RANGE) => Plan::Fetch(Errand::Range),
+        Some(_) if !fields.contains_key(IF_RANGE) => Plan::Fetch(Errand::Range),
         _ => Plan::Fetch(Errand::Whole(missing(found))),
     }
 }

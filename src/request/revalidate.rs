@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, VARY};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 
@@ -80,12 +80,7 @@ fn freshened(
     // The content was sent with the old tags and groups; a 304 may name new ones. Purges by either must reach it.
     let marks = assemble::mark(engine, asked, fields, receipt.sent).ok()?.union(&old.marks);
     tags::strip(&engine.config.cache, &mut merged);
-    let variant = match Vary::parse(&merged) {
-        Vary::Fields(names) if *names != *old.variant.fields() => Variant::of(&names, &asked.fields),
-        Vary::Fields(_) => old.variant.clone(),
-        Vary::Absent => Variant::default(),
-        Vary::Star => return None,
-    };
+    let variant = variant_after(&old.variant, asked, &merged)?;
     let head = assemble::pack(engine, old.head.status(), &merged, &terms)?;
     Some(Entry::new(NewEntry {
         head,
@@ -98,6 +93,16 @@ fn freshened(
         stamp: old.stamp.revalidated(receipt.sent),
         ..old.parts()
     }))
+}
+
+/// The variant of what was stored under `old`, by the fields that it has now. `None`: they match nothing.
+fn variant_after(old: &Variant, asked: &Asked, fields: &HeaderMap) -> Option<Variant> {
+    match Vary::parse(fields) {
+        Vary::Fields(names) if *names != *old.fields() => Some(Variant::of(&names, &asked.fields)),
+        Vary::Fields(_) => Some(old.clone()),
+        Vary::Absent => Some(Variant::default()),
+        Vary::Star => None,
+    }
 }
 
 /// Freshens a stored response by what a HEAD told (RFC 9111 §4.3.5).
@@ -147,13 +152,18 @@ pub(crate) async fn complete(
     let marks = assemble::mark(engine, asked, &parts.headers, receipt.sent).ok()?;
     let mut fields = parts.headers;
     tags::strip(&engine.config.cache, &mut fields);
+    // A 206 may leave out what the client is taken to know from the first part (RFC 9110 §15.3.7).
+    let variant = match fields.contains_key(VARY) {
+        true => variant_after(&part.entry.variant, asked, &fields)?,
+        false => part.entry.variant.clone(),
+    };
     let new = Entry::new(NewEntry {
         head: assemble::pack(engine, parts.status, &fields, &terms)?,
         body: sealed,
         extent: Extent::Part { first: came.range.first, last: came.range.last, complete: came.complete },
         validators: Validators::of(&fields),
         terms,
-        variant: part.entry.variant.clone(),
+        variant,
         received: receipt.at,
         received_wall: receipt.wall,
         marks,

@@ -373,6 +373,40 @@ fn a_stale_part_is_not_served() {
     assert_eq!(origin.count("/a"), 2);
 }
 
+/// Whoever puts parts together wants each of the same version, or none (RFC 9110 §13.1.1, §13.1.4).
+#[test]
+fn a_part_of_one_version_only_is_asked_of_the_origin() {
+    let origin = Origin::start();
+    origin.on("/a").choose(|seen| match seen.fields.one("If-Match").as_deref() {
+        Some("\"2\"") | None => part(DIGITS, 2, 4).field("ETag", "\"2\""),
+        Some(_) => answer(412, ""),
+    });
+    let proxy = Proxy::before(&origin);
+    let ask = |tag: &str| {
+        let asking = proxy.asks("/a").field("Range", "bytes=2-4").field("If-Match", tag);
+        proxy.send(&asking).status
+    };
+    assert_eq!((ask("\"1\""), ask("\"2\"")), (412, 206), "nothing is stored");
+    assert_eq!(proxy.send(&proxy.asks("/a").field("Range", "bytes=2-4")).status, 206);
+    assert_eq!((ask("\"1\""), ask("\"2\"")), (412, 206), "a part of the second version is");
+}
+
+#[test]
+fn a_whole_made_of_parts_varies_as_the_last_of_them_says() {
+    let origin = Origin::start();
+    origin.on("/a").choose(|seen| match (seen.fields.one("X-Kind"), asked_range(seen)) {
+        (None, Some((0, _))) => part(DIGITS, 0, 4).field("ETag", "\"1\""),
+        (None, Some((first, last))) => {
+            part(DIGITS, first, last).field("ETag", "\"1\"").field("Vary", "X-Kind")
+        }
+        (kind, _) => ok(kind.unwrap_or_default()).cache("max-age=60").field("Vary", "X-Kind"),
+    });
+    let proxy = Proxy::before(&origin);
+    ask(&proxy, "bytes=0-4");
+    assert_eq!(proxy.get("/a").text(), DIGITS);
+    assert_eq!(proxy.send(&proxy.asks("/a").field("X-Kind", "other")).text(), "other");
+}
+
 #[test]
 fn a_part_is_never_served_for_another_host_or_variant() {
     let origin = Origin::start();

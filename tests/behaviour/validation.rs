@@ -1,5 +1,7 @@
 //! Asking the origin whether what is stored still holds (RFC 9111 §4.3).
 
+use larder::validity::Subject;
+
 use crate::proxy::{Proxy, assert_forwarded, assert_hit, assert_stored, ours};
 use crate::support::*;
 
@@ -250,6 +252,20 @@ fn a_head_that_agrees_freshens_the_stored_response() {
     assert_hit(&hit);
     assert_eq!((hit.text().as_str(), hit.field("X-A").as_deref()), ("hello", Some("new")));
     assert_eq!(origin.count("/a"), 2);
+}
+
+/// A length that has stayed the same says nothing of what a purge was about.
+#[test]
+fn a_head_without_validators_does_not_undo_a_soft_purge() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("first").cache("max-age=60")).then(ok("other").cache("max-age=60"));
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.soften(Subject::Url("example.com/a"));
+    // A condition that only the origin can judge takes it there.
+    let head = proxy.send(&proxy.ask("HEAD", "/a").field("If-Match", "\"1\""));
+    assert_eq!((head.status, origin.count("/a")), (200, 2));
+    assert_eq!(proxy.get("/a").text(), "other");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Which of several stored responses fits a request (RFC 9111 §4.1).
 
+use larder::validity::Subject;
+
 use crate::proxy::{Proxy, assert_forwarded, assert_hit, assert_not_stored};
 use crate::support::*;
 
@@ -240,4 +242,22 @@ fn another_variants_date_is_no_condition() {
     for kind in ["one", "two"] {
         assert_eq!(proxy.send(&proxy.asks("/a").field("X-Kind", kind)).text(), kind);
     }
+}
+
+/// What has been superseded is older than the purge, too, whatever it answers to itself.
+#[test]
+fn a_purge_does_not_uncover_what_the_purged_response_had_superseded() {
+    let origin = Origin::start();
+    let first = ok("first").cache("max-age=10, stale-while-revalidate=1000");
+    let second = ok("second").cache("max-age=1000").field("Vary", "X-Kind").field("Cache-Tag", "t");
+    origin.on("/a").respond(first).then(second).then(ok("third").cache("max-age=10"));
+    let proxy = Proxy::before(&origin);
+    proxy.get("/a");
+    proxy.advance(11);
+    assert_eq!(proxy.get("/a").text(), "first");
+    origin.wait_for(2);
+    proxy.settle();
+    assert_eq!(proxy.get("/a").text(), "second");
+    proxy.purge(Subject::Tag("t"));
+    assert_eq!(proxy.get("/a").text(), "third");
 }
