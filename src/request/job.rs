@@ -63,7 +63,12 @@ impl Job {
         }
         // A request that was sent back twice fetches alone and without conditions, so that a purge in between
         // cannot make the answer useless once more.
-        let stale = if range.is_some() || alone { Vec::new() } else { found.variants(engine) };
+        let mut stale = if range.is_some() || alone { Vec::new() } else { found.variants(engine) };
+        let selects = found.whole.is_some();
+        if !selects {
+            // Only by its tag can the origin name one that the request does not select.
+            stale.retain(|entry| entry.validators.etag.is_some());
+        }
         let part = match errand {
             Errand::Rest(part) => Some(part.clone()),
             Errand::Whole(_) | Errand::Range => None,
@@ -80,7 +85,6 @@ impl Job {
         };
         let worker = worker.clone();
         let upstream = request.upstream;
-        let selects = found.whole.is_some();
         Self {
             worker,
             asked,

@@ -244,6 +244,21 @@ fn another_variants_date_is_no_condition() {
     }
 }
 
+/// It had nothing to offer for the other variant, so there was nothing to confirm.
+#[test]
+fn a_304_that_nobody_asked_for_gives_no_other_variant() {
+    let origin = Origin::start();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    origin.on("/a").choose(move |seen| match seen.fields.one("X-Kind").as_deref() {
+        Some("two") if asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => unchanged(),
+        kind => ok(kind.unwrap_or_default()).cache("max-age=60").field("Vary", "X-Kind"),
+    });
+    let proxy = Proxy::before(&origin);
+    for kind in ["one", "two"] {
+        assert_eq!(proxy.send(&proxy.asks("/a").field("X-Kind", kind)).text(), kind);
+    }
+}
+
 /// What has been superseded is older than the purge, too, whatever it answers to itself.
 #[test]
 fn a_purge_does_not_uncover_what_the_purged_response_had_superseded() {
