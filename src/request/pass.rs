@@ -3,9 +3,12 @@
 //! What goes by may still concern the store: an unsafe method invalidates (RFC 9111 §4.4), a HEAD freshens
 //! (§4.3.5), a POST may name what it returned (§3, RFC 9110 §9.3.3).
 
+use std::panic::resume_unwind;
+
 use http::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use http::{Method, Response};
 use http_body::Body as _;
+use tokio::task::JoinError;
 
 use crate::policy::{self, HeadUpdate, head_update, invalidation};
 use crate::request::answer::Answer;
@@ -15,31 +18,26 @@ use crate::request::receive::Routed;
 use crate::request::worker::{Engine, Worker};
 use crate::request::{forward, lookup, revalidate};
 use crate::telemetry::{Decision, Forward};
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody};
 use crate::validity::{Fact, Group, Kind, Sequence, Stamp, Subject};
 
 pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static str) -> Answer {
     let engine = worker.engine();
-    let fields = forward::passed(engine, request);
-    let sent = engine.log.published();
-    let started = engine.clock.moment();
-    let body = take_content(request);
-    let method = request.received.method.clone();
-    let outgoing = forward::request(&request.received.target, method, fields, body);
-    let hints = request.received.client.on_hints();
+    let exchange = Exchange::new(worker, request);
     let decision = Decision { detail: Some(reason), ..Decision::forwarded(forward_for(reason)) };
-    let mut response = match worker.send(request.upstream, outgoing, hints).await {
-        Ok(response) => response,
+    let result = if request.received.method.is_safe() {
+        exchange.run().await
+    } else {
+        write(exchange, asked(request)).await
+    };
+    let Came { response, receipt, kept_at } = match result {
+        Ok(came) => came,
         Err(failure) => {
             let decision = Decision { detail: Some(failure.as_str()), ..decision };
             return Answer::Failed { refusal: Refusal::from(&failure), decision };
         }
     };
-    let at = engine.clock.moment();
-    let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
-    assemble::tidy(response.headers_mut(), receipt.wall);
     let decision = Decision { forward_status: Some(response.status()), ..decision };
-    let kept_at = invalidate(engine, request, &response, sent);
     if request.is_head() && request.rules.cache {
         freshen_by_head(engine, request, receipt, &response);
     }
@@ -53,6 +51,64 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
         return share(worker, request, receipt, response, decision);
     }
     Answer::Passing { response: Box::new(response), decision }
+}
+
+/// A request that is sent as it came.
+struct Exchange {
+    worker: Worker,
+    upstream: usize,
+    outgoing: http::Request<RequestBody>,
+    hints: Option<OnHints>,
+}
+
+/// What came of it.
+struct Came {
+    response: Response<ResponseBody>,
+    receipt: Receipt,
+    /// The number under which it may be stored, if it may: see [`invalidate`].
+    kept_at: Option<Sequence>,
+}
+
+impl Exchange {
+    fn new(worker: &Worker, request: &mut Routed) -> Self {
+        let fields = forward::passed(worker.engine(), request);
+        let body = take_content(request);
+        let method = request.received.method.clone();
+        Self {
+            worker: worker.clone(),
+            upstream: request.upstream,
+            outgoing: forward::request(&request.received.target, method, fields, body),
+            hints: request.received.client.on_hints(),
+        }
+    }
+
+    async fn run(self) -> Result<Came, Failure> {
+        let engine = self.worker.engine();
+        let sent = engine.log.published();
+        let started = engine.clock.moment();
+        let mut response = self.worker.send(self.upstream, self.outgoing, self.hints).await?;
+        let at = engine.clock.moment();
+        let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
+        assemble::tidy(response.headers_mut(), receipt.wall);
+        Ok(Came { response, receipt, kept_at: Some(sent) })
+    }
+}
+
+/// Sends an unsafe request, and invalidates what its answer says. On a task of its own: it happens at the origin, whether or
+/// not the client stays for the answer.
+async fn write(exchange: Exchange, asked: Asked) -> Result<Came, Failure> {
+    let writing = tokio::spawn(async move {
+        let worker = exchange.worker.clone();
+        let mut came = exchange.run().await?;
+        came.kept_at = invalidate(worker.engine(), &asked, &came.response, came.receipt.sent);
+        Ok(came)
+    });
+    match writing.await.map_err(JoinError::try_into_panic) {
+        Ok(result) => result,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // The runtime ends.
+        Err(Err(_)) => Err(Failure::Reset),
+    }
 }
 
 fn forward_for(reason: &str) -> Forward {
@@ -93,28 +149,22 @@ pub(crate) fn asked(request: &Routed) -> Asked {
 /// its own invalidation does not kill it, but a purge that came in between would.
 fn invalidate(
     engine: &Engine,
-    request: &Routed,
+    asked: &Asked,
     response: &Response<ResponseBody>,
     sent: Sequence,
 ) -> Option<Sequence> {
-    let received = &request.received;
-    let stale = invalidation::invalidated(
-        &received.effective(),
-        &received.method,
-        response.status(),
-        response.headers(),
-    );
+    let stale =
+        invalidation::invalidated(&asked.effective(), &asked.method, response.status(), response.headers());
     if stale.is_empty() {
         return Some(sent);
     }
-    let asked = asked(request);
     let urls: Vec<String> = stale.into_iter().map(|(authority, path)| authority + &path).collect();
     let (origin, groups) = (asked.origin(), policy::invalidated_groups(response.headers()));
     let subjects = urls.iter().map(|url| Subject::Url(url));
     let subjects = subjects.chain(groups.iter().map(|name| Subject::Group(Group { origin: &origin, name })));
     let facts: Vec<Fact<'_>> = subjects.map(|subject| Fact { subject, kind: Kind::Hard }).collect();
     let now = engine.clock.moment();
-    match assemble::mark(engine, &asked, response.headers(), sent) {
+    match assemble::mark(engine, asked, response.headers(), sent) {
         Ok(marks) => {
             let (own, alive) = engine.log.publish_own(&facts, now, &marks, &Stamp::new(sent));
             alive.then_some(own)

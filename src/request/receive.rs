@@ -14,7 +14,6 @@ use crate::config;
 use crate::key::CacheKey;
 use crate::policy::directives::RequestDirectives;
 use crate::policy::fields::strip_hop_by_hop;
-use crate::policy::target::Target;
 use crate::policy::{ClientCacheControl, Rules};
 use crate::request::error::{self, Refusal};
 use crate::request::notable::{self, Notable};
@@ -149,11 +148,6 @@ impl Received {
     /// The path and query, as sent.
     pub(crate) fn path_and_query(&self) -> &str {
         self.target.as_str()
-    }
-
-    /// The effective request URI (RFC 9110 §7.1).
-    pub(crate) fn effective(&self) -> Target<'_> {
-        Target { scheme: self.scheme, authority: &self.authority, path: self.path_and_query() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an unsafe method makes unusable (RFC 9111 §4.4).
 
-use crate::proxy::{Proxy, assert_hit, ours};
+use crate::proxy::{Proxy, assert_hit, ours, wait_until};
 use crate::support::*;
 
 /// An origin that counts the versions it serves for these targets, and a proxy that has stored the first.
@@ -41,6 +41,20 @@ fn safe_methods_invalidate_nothing() {
     }
     proxy.head("/a");
     assert_hit(&proxy.get("/a"));
+}
+
+/// It has happened at the origin, whoever waits for the answer.
+#[test]
+fn a_write_invalidates_though_its_client_has_left() {
+    let (origin, proxy) = stored(&["/a"]);
+    let gate = Gate::closed();
+    origin.on("PUT /a").respond(nothing().held_by(&gate));
+    let write = proxy.ask("PUT", "/a").content("x").begin();
+    origin.wait_for(2);
+    write.reset();
+    proxy.settle();
+    gate.open();
+    assert!(wait_until(|| proxy.get("/a").text() == "second"), "it is never invalidated");
 }
 
 #[test]
