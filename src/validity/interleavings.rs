@@ -34,6 +34,7 @@ const ALL: [Subject<'static>; 9] = [
 const URL: Subject<'static> = ALL[1];
 const PREFIX: Subject<'static> = ALL[5];
 const TAG: Subject<'static> = ALL[6];
+const ELSEWHERE: Fact<'static> = Fact { subject: Subject::Tag("elsewhere"), kind: Kind::Hard };
 
 /// A log, an origin, and a slot to store its answer in.
 struct World {
@@ -112,17 +113,45 @@ impl World {
 
     fn purge_of(&self, subject: Subject<'_>, kind: Kind) {
         let version = self.origin.fetch_add(1, Ordering::SeqCst) + 1;
-        self.publish(Fact { subject, kind });
+        self.publish(&[Fact { subject, kind }]);
         self.promised.fetch_max(version, Ordering::SeqCst);
     }
 
     fn purge_elsewhere(&self) {
-        self.publish(Fact { subject: Subject::Tag("elsewhere"), kind: Kind::Hard });
+        self.publish(&[ELSEWHERE]);
     }
 
-    fn publish(&self, fact: Fact<'_>) {
-        let time = self.purges.fetch_add(1, Ordering::SeqCst) + 1;
-        self.log.publish(&[fact], Moment::from_nanos(time));
+    /// One purge of several, of which only the last is about what is stored.
+    fn purge_with_others(&self, kind: Kind) {
+        let version = self.origin.fetch_add(1, Ordering::SeqCst) + 1;
+        self.publish(&[ELSEWHERE, Fact { subject: self.subject, kind }]);
+        self.promised.fetch_max(version, Ordering::SeqCst);
+    }
+
+    fn publish(&self, facts: &[Fact<'_>]) {
+        let now = self.next_moment();
+        self.log.publish(facts, now);
+    }
+
+    /// Each publication has a time of its own.
+    fn next_moment(&self) -> Moment {
+        Moment::from_nanos(self.purges.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// An unsafe request whose answer shows what it has made. It purges the URL, and is stored under the number of that
+    /// if nothing else has hit it since it was sent.
+    fn write(&self) {
+        let sent = self.log.published();
+        let version = self.origin.fetch_add(1, Ordering::SeqCst) + 1;
+        let marks = self.log.intern(&SUBJECTS, sent).expect("nothing is forgotten here");
+        let (own, now) = ([Fact { subject: URL, kind: Kind::Hard }], self.next_moment());
+        let (number, is_untouched) = self.log.publish_own(&own, now, &marks, &Stamp::new(sent));
+        self.promised.fetch_max(version, Ordering::SeqCst);
+        if is_untouched {
+            self.store(Stored { version, marks, stamp: Stamp::new(number) });
+        } else {
+            count(&self.seen.turned_away);
+        }
     }
 
     /// A flight: the number is read, the origin asked, the cells are looked up, the response is checked and stored.
@@ -283,6 +312,35 @@ fn of_two_purges_of_one_tag_that_race_both_hold() {
         ],
     );
     assert!(happened(&seen.fresh) && happened(&seen.dead));
+}
+
+/// Kills: the number published when the first of several facts is written.
+#[test]
+fn a_purge_of_several_is_published_when_all_of_it_is_written() {
+    for subject in [TAG, PREFIX, Subject::Everything] {
+        let hard = explore(
+            subject,
+            World::fetch,
+            &[|world| world.purge_with_others(Kind::Hard), World::serve, World::serve],
+        );
+        assert!(happened(&hard.fresh) && happened(&hard.dead), "{subject:?}");
+        let soft = explore(
+            subject,
+            World::fetch,
+            &[|world| world.purge_with_others(Kind::Soft), World::serve, World::serve],
+        );
+        assert!(happened(&soft.fresh) && happened(&soft.softened), "{subject:?}");
+    }
+}
+
+/// Kills: the look at what else has hit it taken before the turn to publish, or after it.
+#[test]
+fn an_answer_to_a_write_hides_no_purge_that_came_before_its_own() {
+    let purges: [Job; 3] = [|world| world.purge(Kind::Hard), |world| world.purge(Kind::Soft), World::write];
+    for purge in purges {
+        let seen = explore(TAG, nothing, &[World::write, purge, World::serve]);
+        assert!(happened(&seen.fresh) && happened(&seen.turned_away));
+    }
 }
 
 /// Kills: forgetting while a flight holds an old number.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use crate::proxy::{Proxy, Setup, assert_forwarded, assert_hit, ours};
+use crate::proxy::{Proxy, Setup, assert_forwarded, assert_hit, ours, wait_until};
 use crate::support::*;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -23,7 +23,7 @@ fn stored(setup: impl FnOnce(Setup) -> Setup) -> (Origin, Proxy) {
     (origin, proxy)
 }
 
-fn larder(proxy: &Proxy, args: &[&str]) -> Command {
+pub(crate) fn larder(proxy: &Proxy, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.env_clear().env("LARDER_ADMIN", format!("http://{}", proxy.admin().addr()));
     command.arg("purge").args(args);
@@ -31,7 +31,7 @@ fn larder(proxy: &Proxy, args: &[&str]) -> Command {
 }
 
 /// Exit code, standard output, standard error.
-fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
+pub(crate) fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
@@ -58,14 +58,54 @@ fn it_purges_and_prints_the_answer_into_a_pipe() {
         done(r#"{"instance":"here","sequence":2,"soft":true,"entries":null}"#)
     );
     assert_forwarded(&proxy.get("/b"), "stale");
-    for args in [
-        &["--url", "http://example.com/a"][..],
-        &["--host", "example.com"],
-        &["--group", "http://example.com#g"],
-        &["--everything"],
-    ] {
-        assert_eq!(told(args).0, Some(0), "{args:?}");
+}
+
+#[test]
+fn each_option_purges_what_it_names() {
+    let origin = Origin::start();
+    for (target, group) in [("/a", "g"), ("/b", "h")] {
+        let answer = ok("x").cache("max-age=60").field("Cache-Tag", group);
+        origin.on(target).respond(answer.field("Cache-Groups", format!("\"{group}\"")));
     }
+    let proxy = Proxy::before(&origin);
+    let asks = [
+        proxy.asks("/a"),
+        proxy.asks("/b"),
+        proxy.asks("/a").host("other.example"),
+        proxy.asks("/b").host("g"),
+    ];
+    for (args, purged) in [
+        (&["--url", "http://example.com/a"][..], [true, false, false, false]),
+        (&["--prefix", "http://example.com/"], [true, true, false, false]),
+        (&["--tag", "g"], [true, false, true, false]),
+        (&["--host", "example.com"], [true, true, false, false]),
+        (&["--host", "g"], [false, false, false, true]),
+        (&["--group", "http://example.com#g"], [true, false, false, false]),
+        (&["--group", "http://example.com#h", "--host", "other.example"], [false, true, true, false]),
+        (&["--everything"], [true; 4]),
+    ] {
+        for soft in [false, true] {
+            asks.iter().for_each(|ask| drop(proxy.send(ask)));
+            asks.iter().for_each(|ask| assert_hit(&ask.send()));
+            let flag = soft.then_some("--soft");
+            let args: Vec<&str> = args.iter().copied().chain(flag).collect();
+            let (code, _, stderr) = outcome(&mut larder(&proxy, &args));
+            assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?}");
+            let missed = asks.each_ref().map(|ask| !ours(&proxy.send(ask)).hit);
+            assert_eq!(missed, purged, "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_soft_can_be_refreshed() {
+    let (origin, proxy) = stored(|setup| setup.purge("refresh_entries = 10"));
+    origin.on("/a").respond(unchanged().cache("max-age=60"));
+    let (code, ..) = outcome(&mut larder(&proxy, &["--tag", "of/a", "--soft", "--refresh"]));
+    assert_eq!(code, Some(0));
+    // Nobody has asked for it.
+    assert!(wait_until(|| origin.count("/a") == 2));
+    assert_eq!(origin.count("/b"), 1);
 }
 
 #[test]

@@ -119,6 +119,29 @@ fn every_kind_of_target_reaches_what_it_names_and_nothing_else() {
 }
 
 #[test]
+fn a_group_is_purged_with_its_members_by_either_format() {
+    let origin = Origin::start();
+    for (target, groups) in [("/1", r#""a", "b""#), ("/2", r#""b", "a""#), ("/3", r#""b""#)] {
+        origin.on(target).respond(ok("x").cache("max-age=60").field("Cache-Groups", groups));
+    }
+    let form = "application/x-www-form-urlencoded";
+    let json = json!({"groups": ["http://example.com#a"]}).to_string();
+    for (kind, content) in [(form, "group=http://example.com%23a"), ("application/json", json.as_str())] {
+        // One for each, as what is dead is counted until it is reclaimed.
+        let proxy = Proxy::before(&origin);
+        let other = proxy.asks("/1").host("other.example");
+        proxy.send(&other);
+        versions(&proxy, &["/1", "/2", "/3"]);
+        let answered = post(&proxy, kind, content);
+        let told: Value = serde_json::from_str(&answered.text()).unwrap();
+        assert_eq!((answered.status, &told["entries"]), (200, &json!(2)), "{content}: {told}");
+        let hits = ["/1", "/2", "/3"].map(|target| ours(&proxy.get(target)).hit);
+        assert_eq!(hits, [false, false, true], "{content}");
+        assert_hit(&proxy.send(&other));
+    }
+}
+
+#[test]
 fn a_url_is_reached_whatever_the_scheme_method_range_or_variant() {
     let origin = counting();
     let proxy = Proxy::with(&origin).server("trusted_proxies = [\"127.0.0.1\"]").start();

@@ -1,8 +1,10 @@
 //! Tags: where they come from, what they reach, who does not see them.
 
 use larder::validity::Subject;
+use serde_json::{Value, json};
 
 use crate::proxy::{Proxy, assert_forwarded, assert_hit, assert_not_stored, ours};
+use crate::purge_command::{larder, outcome};
 use crate::support::*;
 
 /// An origin with one tagged response for each of these: target, field, tags. Each answer says which one it is.
@@ -38,15 +40,66 @@ fn a_purge_by_tag_reaches_what_carries_it_in_any_of_three_fields() {
     assert_eq!(reached(&proxy, &targets, "shoes"), ["/1", "/2", "/3"]);
 }
 
+const PECULIAR: [&str; 9] =
+    ["\"quoted\"", "caf%C3%A9", "caf%c3%a9", "Straße/你", "/items", "/items/1", "a b", "a;b=c", "*"];
+/// What they must not be taken for.
+const OTHERS: &str = "quoted, /, items, a, café, %22quoted%22, Straße, b";
+
 #[test]
 fn tags_are_compared_as_the_origin_wrote_them() {
-    let tags =
-        ["\"quoted\"", "caf%C3%A9", "caf%c3%a9", "Straße/你", "/items", "/items/1", "a b", "a;b=c", "*"];
-    for tag in tags {
-        let others = "quoted, /, items, a, café, %22quoted%22, Straße, b";
-        let origin = tagged(&[("/this", "Cache-Tag", tag), ("/that", "Cache-Tag", others)]);
+    for tag in PECULIAR {
+        let origin = tagged(&[("/this", "Cache-Tag", tag), ("/that", "Cache-Tag", OTHERS)]);
         let proxy = Proxy::before(&origin);
         assert_eq!(reached(&proxy, &["/this", "/that"], tag), ["/this"], "{tag}");
+    }
+}
+
+/// A door by which a tag is purged; tells whether that was done.
+type Door = fn(&Proxy, &str) -> bool;
+
+fn post(proxy: &Proxy, kind: &str, content: &str) -> bool {
+    let ask = proxy.admin().ask("POST", "/purge").host("localhost").field("Content-Type", kind);
+    ask.content(content).send().status == 200
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn tags_pass_every_door_unchanged() {
+    let doors: [(&str, Door); 4] = [
+        ("JSON", |proxy, tag| post(proxy, "application/json", &json!({ "tags": [tag] }).to_string())),
+        ("form", |proxy, tag| {
+            let content = format!("tag={}", percent_encoded(tag));
+            post(proxy, "application/x-www-form-urlencoded", &content)
+        }),
+        ("PURGE", |proxy, tag| proxy.ask("PURGE", "/").field("Cache-Tag", tag).send().status == 200),
+        ("command", |proxy, tag| outcome(&mut larder(proxy, &["--tag", tag])).0 == Some(0)),
+    ];
+    for tag in PECULIAR {
+        for (name, door) in doors {
+            let origin = tagged(&[("/this", "Cache-Tag", tag), ("/that", "Cache-Tag", OTHERS)]);
+            let proxy = Proxy::with(&origin).purge("allow = [\"127.0.0.1\"]").start();
+            let versions = || ["/this", "/that"].map(|target| proxy.get(target).text());
+            assert_eq!(versions(), ["first", "first"]);
+            assert!(door(&proxy, tag), "{tag} by {name}");
+            assert_eq!(versions(), ["second", "first"], "{tag} by {name}");
+        }
+    }
+}
+
+#[test]
+fn tags_are_shown_as_the_origin_wrote_them() {
+    for tag in PECULIAR {
+        let origin = tagged(&[("/this", "Cache-Tag", tag)]);
+        let proxy = Proxy::before(&origin);
+        proxy.get("/this");
+        proxy.purge(Subject::Tag(tag));
+        let shown = proxy.admin().asks("/api/tags").host("localhost").send();
+        let shown: Value = serde_json::from_str(&shown.text()).unwrap();
+        let [only] = shown["tags"].as_array().unwrap().as_slice() else { panic!("{tag}: {shown}") };
+        assert_eq!((&only["tag"], &only["purged"]["sequence"]), (&json!(tag), &json!(1)));
     }
 }
 

@@ -145,6 +145,7 @@ impl<'a> Script<'a> {
                 let sweeps = 1 + self.random.below(2);
                 self.note(format!("the log forgets, {sweeps} times"));
                 (0..sweeps).for_each(|_| self.world.log().sweep());
+                self.tally.swept();
             }
             96..98 if !self.clients.is_empty() => {
                 let gone = self.random.below(self.clients.len());
@@ -194,6 +195,7 @@ impl<'a> Script<'a> {
         let name = self.step;
         let what = format!("client {name} asks: {method} {authority}{path} as {kind} {}", extra.trim_end());
         self.note(what);
+        self.tally.asked(method, extra);
         let asking = self.world.ask(method, bytes.as_bytes());
         let client = Client { name, asked: self.step, resource: index, kind, method, asking, judged: false };
         self.clients.push(client);
@@ -226,6 +228,7 @@ impl<'a> Script<'a> {
         let pending = &self.pending[index];
         let (id, connection) = (pending.fetch, pending.request.connection);
         self.note(format!("the origin answers fetch {id}: {reply:?}"));
+        self.tally.replied(&reply);
         let pending = &self.pending[index];
         if reply == Reply::Nothing {
             self.world.hang_up(connection);
@@ -269,7 +272,7 @@ impl<'a> Script<'a> {
         let door = door.for_targets(&targets);
         self.note(format!("purge {} {targets:?} by {door:?}", if soft { "soft" } else { "hard" }));
         doors::purge(self.world, door, &targets, soft);
-        self.tally.purged(soft, &targets);
+        self.tally.purged(door, soft, &targets);
         let flying = |pending: &Pending| {
             let fetch = &self.model.fetches[pending.fetch];
             targets.iter().any(|target| target.names(fetch))

@@ -2,7 +2,7 @@
 
 use super::{TAG, URL, begin, tagged, texts};
 use crate::proxy::{Proxy, assert_hit, ours};
-use crate::purging::{EVERYTHING, purge};
+use crate::purging::{EVERYTHING, purge, soften};
 use crate::support::*;
 
 #[test]
@@ -44,6 +44,30 @@ fn a_fill_that_a_purge_hit_is_not_joined() {
         assert_eq!(early.finish().text(), "first and last");
         proxy.settle();
         assert_eq!(proxy.get("/a").text(), "second", "the dead fill was stored");
+        // Nobody would be given it, but it would take memory.
+        assert_eq!(proxy.metric("larder_not_stored_total{reason=\"purged-meanwhile\"}"), 1.0, "{subject:?}");
+    }
+}
+
+/// To let them wait for what is dead already would only send them back, until each goes for itself.
+#[test]
+fn those_who_come_while_a_dead_fill_goes_on_share_the_next_fetch() {
+    for purge in [purge, soften] {
+        let origin = Origin::start();
+        let (rest, second) = (Gate::closed(), Gate::closed());
+        let first = pieces("first", [(&rest, " and last")]).cache("max-age=60").field("Cache-Tag", "t");
+        origin.on("/a").respond(first).then(tagged("second").held_by(&second));
+        let proxy = Proxy::before(&origin);
+        let mut early = proxy.asks("/a").begin();
+        early.wait_for_content("first");
+        purge(&proxy, TAG);
+        let late = begin(&proxy, 3, &proxy.asks("/a"));
+        assert_eq!(origin.wait_for(2).len(), 2, "they do not wait for each other");
+        second.open();
+        assert_eq!(texts(late), ["second"; 3]);
+        assert_eq!(origin.count("/a"), 2);
+        rest.open();
+        early.finish();
     }
 }
 
