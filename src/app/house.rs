@@ -67,6 +67,7 @@ impl<'a> Chores<'a> {
     /// Does a bounded piece of what is to be done.
     fn go_on(&mut self) {
         self.reclaim();
+        self.engine.forget_lessons();
         let now = self.clock.moment();
         self.sweep(now);
         self.reload(now);

@@ -40,7 +40,7 @@ pub(crate) async fn fetch(
     company: Company,
 ) -> Attempt {
     let engine = worker.engine();
-    let marked = engine.lessons.get(&request.key).is_some_and(|lesson| lesson.releases(engine, request));
+    let marked = engine.lessons.release(engine, request);
     if request.is_head() {
         let may_join = company == Company::Any && !marked;
         let joined = may_join.then(|| whole_flight(engine, request)).flatten();

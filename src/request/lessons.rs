@@ -1,5 +1,9 @@
 //! What earlier answers taught about a key, beside what was stored: by which fields its responses vary, and
 //! whether waiting for each other is of use at all.
+//!
+//! Both are kept within a share of the cache's memory, whatever origins send: names of fields, and tags to be purged
+//! by, are as many and as long as they like. A marker is charged to the budget, too, and goes when its time is over.
+//! The rule of a key outlives it.
 
 use std::sync::Arc;
 
@@ -8,23 +12,24 @@ use moka::sync::Cache;
 
 use crate::clock::Moment;
 use crate::config;
-use crate::key::CacheKey;
+use crate::key::{CacheKey, KeyHash};
 use crate::policy::vary::Variant;
 use crate::request::assemble::{self, Asked, Unshared};
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
+use crate::store::Charge;
 use crate::validity::{Marks, Sequence, Stamp};
 
-/// The memory that lessons may take is bounded by their number: one per this many bytes of the cache's limit.
-const BYTES_PER_LESSON: u64 = 32 * 1024;
+/// Rules may take one part in so many of the cache's limit, and so may markers.
+const SHARE: u64 = 32;
+/// What a lesson costs beyond its content: its frame, and the key's places in moka's table and queues. No more than a
+/// stored resource, for which it was measured.
+const PER_LESSON: usize = 512;
 
-pub(crate) struct Lessons(Cache<CacheKey, Arc<Lesson>>);
-
-#[derive(Clone, Default)]
-pub(crate) struct Lesson {
+pub(crate) struct Lessons {
     /// Sorted; the selecting fields of the last response.
-    vary: Arc<[HeaderName]>,
-    marker: Option<Arc<Marker>>,
+    rules: Cache<CacheKey, Arc<[HeaderName]>, KeyHash>,
+    markers: Cache<CacheKey, Arc<Marker>, KeyHash>,
 }
 
 /// *Hit for miss*: the last answer could not be shared, so requests do not queue behind each other.
@@ -33,7 +38,10 @@ struct Marker {
     owed_to: Option<Likeness>,
     marks: Marks,
     stamp: Stamp,
+    /// By the clock that requests go by. moka, which goes by the machine's, only frees the memory.
     until: Moment,
+    size: usize,
+    _charge: Charge,
 }
 
 /// What a reason can lie in.
@@ -54,57 +62,83 @@ impl Likeness {
 
 impl Lessons {
     pub(crate) fn new(config: &config::Cache) -> Self {
-        Self(Cache::new((config.memory / BYTES_PER_LESSON).max(1024)))
-    }
-
-    pub(crate) fn get(&self, key: &CacheKey) -> Option<Arc<Lesson>> {
-        self.0.get(key)
-    }
-
-    /// The selecting fields of a request under the last Vary rule that was seen for its key.
-    pub(crate) fn variant(&self, request: &Routed) -> Variant {
-        match self.get(&request.key) {
-            Some(lesson) if !lesson.vary.is_empty() => Variant::of(&lesson.vary, &request.received.fields),
-            _ => Variant::default(),
+        let rules = Cache::builder()
+            .max_capacity(config.memory / SHARE)
+            .weigher(|_: &CacheKey, rule: &Arc<[HeaderName]>| weight(size_of_rule(rule)));
+        let markers = Cache::builder()
+            .max_capacity(config.memory / SHARE)
+            .weigher(|_: &CacheKey, marker: &Arc<Marker>| weight(marker.size))
+            .time_to_live(config.hit_for_miss);
+        Self {
+            rules: rules.build_with_hasher(KeyHash::default()),
+            markers: markers.build_with_hasher(KeyHash::default()),
         }
     }
 
-    /// A storable answer came: later flights are told apart by its Vary rule, and a marker is gone.
-    pub(crate) fn storable(&self, key: CacheKey, vary: &[HeaderName]) {
-        let known = self.0.get(&key);
-        if vary.is_empty() {
-            if known.is_some() {
-                self.0.invalidate(&key);
-            }
-        } else if known.is_none_or(|lesson| lesson.marker.is_some() || *lesson.vary != *vary) {
-            self.0.insert(key, Arc::new(Lesson { vary: vary.into(), marker: None }));
-        }
-    }
-
-    /// An answer came that cannot be shared.
-    pub(crate) fn unshared(&self, engine: &Engine, asked: &Asked, unshared: &Unshared, sent: Sequence) {
-        // A purge by what it carries removes the marker, too; unless it carries too much, then only one by URL or host.
-        let marks = assemble::mark(engine, asked, unshared.response.headers(), sent)
-            .or_else(|_| assemble::mark(engine, asked, &HeaderMap::new(), sent));
-        let Ok(marks) = marks else { return };
-        let marker = Marker {
-            owed_to: unshared.owed_to_request.then(|| Likeness::of(&asked.fields)),
-            marks,
-            stamp: Stamp::new(sent),
-            until: engine.clock.moment() + engine.config.cache.hit_for_miss,
-        };
-        let vary = self.0.get(&asked.key).map(|lesson| lesson.vary.clone()).unwrap_or_default();
-        self.0.insert(asked.key, Arc::new(Lesson { vary, marker: Some(Arc::new(marker)) }));
-    }
-}
-
-impl Lesson {
     /// Whether a request had better not wait for others. A purge removes the marker.
-    pub(crate) fn releases(&self, engine: &Engine, request: &Routed) -> bool {
-        self.marker.as_ref().is_some_and(|marker| {
+    pub(crate) fn release(&self, engine: &Engine, request: &Routed) -> bool {
+        self.markers.get(&request.key).is_some_and(|marker| {
             marker.owed_to.is_none_or(|likeness| likeness == Likeness::of(&request.received.fields))
                 && engine.clock.moment() < marker.until
                 && engine.log.check(&marker.marks, &marker.stamp).is_some()
         })
     }
+
+    /// The selecting fields of a request under the last Vary rule that was seen for its key.
+    pub(crate) fn variant(&self, request: &Routed) -> Variant {
+        match self.rules.get(&request.key) {
+            Some(rule) => Variant::of(&rule, &request.received.fields),
+            None => Variant::default(),
+        }
+    }
+
+    /// A storable answer came: later flights are told apart by its Vary rule, and a marker is gone.
+    pub(crate) fn storable(&self, key: CacheKey, vary: &[HeaderName]) {
+        if self.markers.contains_key(&key) {
+            self.markers.invalidate(&key);
+        }
+        let known = self.rules.get(&key);
+        if vary.is_empty() {
+            if known.is_some() {
+                self.rules.invalidate(&key);
+            }
+        } else if known.is_none_or(|rule| *rule != *vary) {
+            self.rules.insert(key, vary.into());
+        }
+    }
+
+    /// An answer came that cannot be shared. Without memory for a marker there is none.
+    pub(crate) fn unshared(&self, engine: &Engine, asked: &Asked, unshared: &Unshared, sent: Sequence) {
+        // A purge by what it carries removes the marker, too; unless it carries too much, then only one by URL or host.
+        let marks = assemble::mark(engine, asked, unshared.response.headers(), sent)
+            .or_else(|_| assemble::mark(engine, asked, &HeaderMap::new(), sent));
+        let Ok(marks) = marks else { return };
+        let size = PER_LESSON + size_of::<Marker>() + marks.size();
+        let Some(charge) = engine.budget.try_charge(size) else { return };
+        let marker = Marker {
+            owed_to: unshared.owed_to_request.then(|| Likeness::of(&asked.fields)),
+            marks,
+            stamp: Stamp::new(sent),
+            until: engine.clock.moment() + engine.config.cache.hit_for_miss,
+            size,
+            _charge: charge,
+        };
+        self.markers.insert(asked.key, Arc::new(marker));
+    }
+
+    /// Lets go of markers whose time is over, and of what is too much.
+    pub(crate) fn tick(&self) {
+        self.rules.run_pending_tasks();
+        self.markers.run_pending_tasks();
+    }
+}
+
+/// Standard names take no more than their place.
+fn size_of_rule(rule: &[HeaderName]) -> usize {
+    PER_LESSON + rule.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum::<usize>()
+}
+
+/// moka weighs in 32 bits.
+fn weight(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }

@@ -86,6 +86,11 @@ impl Engine {
         &self.clock
     }
 
+    /// Lets go of what earlier answers taught once it is of no use. To be called now and then.
+    pub fn forget_lessons(&self) {
+        self.lessons.tick();
+    }
+
     /// What makes purges.
     pub fn purger(&self) -> &Arc<Purger> {
         &self.purger

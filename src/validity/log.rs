@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::cell::{Cell, Role, Tally};
 use super::facts::{Facts, Verdict};
+use super::figures::Figures;
 use super::marks::Marks;
 use super::prefixes::Prefixes;
 use super::selector::{Choice, Selector};
@@ -23,6 +24,8 @@ const MANY_SHARDS: usize = 256;
 const FEW_SHARDS: usize = 8;
 /// As many cells that nobody holds as are held, and so many more, may wait for their sweep.
 const MANY_CELLS: u64 = 1 << 14;
+/// The same for the bytes they take, since the names are as long as clients make them.
+const MANY_BYTES: u64 = 16 << 20;
 
 /// What was purged, since when. One per process.
 #[derive(Debug)]
@@ -43,17 +46,9 @@ pub struct Log {
     /// INVARIANT: read from `published` before that sweep looked at anything. So facts up to it have been there for a
     /// whole sweep when the next one drops them, however the two overlap with publications.
     swept: AtomicU64,
-    /// Cells that were held when it passed.
-    held: AtomicU64,
-}
-
-/// The log's size, for reports and for the budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Subjects that have a cell, and nodes of prefixes.
-    pub cells: u64,
-    /// Bytes that they take, nearly.
-    pub bytes: u64,
+    /// Cells that were held when it passed, and the bytes they take.
+    held_cells: AtomicU64,
+    held_bytes: AtomicU64,
 }
 
 /// The witness that a response may be used: no fact has killed it. Only [`Log::check`] makes one.
@@ -95,7 +90,8 @@ impl Log {
             groups: Table::new(Role::Group, few, None),
             prefixes,
             swept: AtomicU64::new(0),
-            held: AtomicU64::new(0),
+            held_cells: AtomicU64::new(0),
+            held_bytes: AtomicU64::new(0),
         })
     }
 
@@ -257,24 +253,24 @@ impl Log {
     pub fn sweep(&self) {
         let old = Sequence(self.swept.swap(self.published().0, Ordering::Relaxed));
         let sweep = Sweep { old, told: self.prefixes.old() };
-        self.held.store(self.tables().map(|table| table.sweep(&sweep)).sum(), Ordering::Relaxed);
+        let held: Figures = self.tables().map(|table| table.sweep(&sweep)).sum();
+        self.held_cells.store(held.cells, Ordering::Relaxed);
+        self.held_bytes.store(held.bytes, Ordering::Relaxed);
         // Now that all cells of URLs have been told.
         self.prefixes.forget(&sweep.told);
     }
 
-    /// Whether so many cells have come since the last sweep, by purges or by responses that are gone, that the next is
-    /// due before its time.
+    /// Whether so many cells have come since the last sweep, or so large ones, by purges or by responses that are gone,
+    /// that the next is due before its time.
     pub fn is_crowded(&self) -> bool {
-        self.figures().cells > MANY_CELLS + 2 * self.held.load(Ordering::Relaxed)
+        let Figures { cells, bytes } = self.figures();
+        cells > MANY_CELLS + 2 * self.held_cells.load(Ordering::Relaxed)
+            || bytes > MANY_BYTES + 2 * self.held_bytes.load(Ordering::Relaxed)
     }
 
     /// How much is remembered.
     pub fn figures(&self) -> Figures {
-        let (nodes, bytes) = self.prefixes.figures();
-        self.tables().fold(Figures { cells: nodes, bytes }, |sum, table| Figures {
-            cells: sum.cells + table.cells(),
-            bytes: sum.bytes + table.bytes(),
-        })
+        self.prefixes.figures() + self.tables().map(Table::figures).sum()
     }
 
     fn home<'a>(&self, subject: Subject<'a>) -> Home<'_, 'a> {

@@ -34,6 +34,7 @@
 
 mod cell;
 mod facts;
+mod figures;
 mod log;
 mod marks;
 mod prefixes;
@@ -53,7 +54,8 @@ mod races;
 
 pub use cell::Tally;
 pub use facts::Purged;
-pub use log::{Alive, Figures, Log};
+pub use figures::Figures;
+pub use log::{Alive, Log};
 pub use marks::{Held, Marks};
 pub use selector::Selector;
 pub use stamp::{Sequence, Stamp};

@@ -9,6 +9,7 @@
 //! generation, as a whole, and then the younger becomes the elder.
 
 use super::facts::Facts;
+use super::figures::Figures;
 use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Ordering, RwLock};
 use super::tree::Tree;
@@ -74,10 +75,9 @@ impl Prefixes {
     }
 
     /// Nodes and bytes of both trees.
-    pub(super) fn figures(&self) -> (u64, u64) {
+    pub(super) fn figures(&self) -> Figures {
         let generations = self.generations.read();
-        let trees = [&generations.young, &*generations.old];
-        let sum = |of: fn(&Tree) -> usize| trees.into_iter().map(|tree| of(tree) as u64).sum();
-        (sum(Tree::len), sum(Tree::size))
+        let of = |tree: &Tree| Figures { cells: tree.len() as u64, bytes: tree.size() as u64 };
+        of(&generations.young) + of(&generations.old)
     }
 }

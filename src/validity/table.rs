@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use super::cell::{Cell, Role, Tally};
 use super::facts::Facts;
+use super::figures::Figures;
 use super::prefixes::Prefixes;
 use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, RandomState};
@@ -133,14 +134,14 @@ impl Table {
     }
 
     /// Drops cells that nobody holds and whose facts are old; tells those that stay of what is forgotten elsewhere.
-    /// Returns how many are held.
-    pub(super) fn sweep(&self, sweep: &Sweep) -> u64 {
+    /// Returns how much is held.
+    pub(super) fn sweep(&self, sweep: &Sweep) -> Figures {
         self.shards.iter().map(|shard| self.sweep_shard(&mut shard.lock(), sweep)).sum()
     }
 
-    fn sweep_shard(&self, shard: &mut Shard, sweep: &Sweep) -> u64 {
+    fn sweep_shard(&self, shard: &mut Shard, sweep: &Sweep) -> Figures {
         let tells = self.prefixes.is_some() && sweep.told.youngest() > Sequence(0);
-        let mut held = 0;
+        let mut held = Figures::default();
         shard.retain(|Named(cell)| {
             let is_held = Arc::strong_count(cell) > 1;
             let fact = cell.facts().youngest();
@@ -153,7 +154,9 @@ impl Table {
             if tells {
                 cell.learn(sweep.told.about(cell.name()));
             }
-            held += u64::from(is_held);
+            if is_held {
+                held = held + Figures { cells: 1, bytes: cell.size() as u64 };
+            }
             true
         });
         // Growing back costs as much as it took to get here, so room for twice as many stays.
@@ -164,13 +167,9 @@ impl Table {
         held
     }
 
-    pub(super) fn cells(&self) -> u64 {
-        self.cells.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that the table takes, nearly.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// How much is in the table.
+    pub(super) fn figures(&self) -> Figures {
+        Figures { cells: self.cells.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
     /// What is known about a name without asking its cell, and the number of the youngest fact that may have been
@@ -245,8 +244,8 @@ mod tests {
         let held = table.cell(b"held");
         held.learn(hard(7));
         table.cell(b"pointless");
-        assert_eq!(table.sweep(&up_to(9)), 1);
-        assert_eq!(table.cells(), 1);
+        let left = Figures { cells: 1, bytes: held.size() as u64 };
+        assert_eq!((table.sweep(&up_to(9)), table.figures()), (left, left));
         assert!(Arc::ptr_eq(&held, &table.cell(b"held")));
         assert!(table.cell_since(b"held", Sequence(0)).is_some_and(|cell| Arc::ptr_eq(&held, &cell)));
     }
@@ -256,7 +255,7 @@ mod tests {
         let table = table(1);
         table.cell(b"t").learn(hard(5));
         table.sweep(&up_to(4));
-        assert_eq!(table.cells(), 1, "the fact is younger than that");
+        assert_eq!(table.figures().cells, 1, "the fact is younger than that");
         assert!(table.cell_since(b"t", Sequence(4)).is_some());
         table.sweep(&up_to(5));
         assert!(table.cell_since(b"t", Sequence(4)).is_none());
@@ -316,10 +315,11 @@ mod tests {
         for i in 0..1000 {
             table.cell(format!("/{i}").as_bytes());
         }
-        assert_eq!(table.cells(), 1000);
-        assert!(table.bytes() > 1000 * size_of::<Cell>() as u64);
+        let Figures { cells, bytes } = table.figures();
+        assert_eq!(cells, 1000);
+        assert!(bytes > 1000 * size_of::<Cell>() as u64);
         table.sweep(&up_to(0));
-        assert_eq!((table.cells(), table.bytes()), (0, 0));
+        assert_eq!(table.figures(), Figures::default());
     }
 
     #[test]

@@ -126,6 +126,25 @@ fn the_memory_of_what_could_not_be_shared_fades() {
 }
 
 #[test]
+fn by_what_answers_vary_is_remembered_longer() {
+    let origin = Origin::start();
+    let gate = Gate::closed();
+    let page = || ok("x").cache("max-age=1").field("Vary", "X-Kind");
+    origin.on("/a").respond(page()).then(ok("x").cache("no-store")).then(page().held_by(&gate));
+    let proxy = Proxy::with(&origin).cache("hit_for_miss = \"30s\"").start();
+    proxy.get("/a");
+    proxy.advance(2);
+    assert_not_stored(&proxy.get("/a"));
+    proxy.advance(31);
+    let ask = |kind: &str| proxy.asks("/a").field("X-Kind", kind);
+    let mut waiters = begin(&proxy, 2, &ask("1"));
+    waiters.extend(begin(&proxy, 2, &ask("2")));
+    assert_eq!(origin.count("/a"), 4, "one each of two kinds");
+    gate.open();
+    finish(waiters);
+}
+
+#[test]
 fn an_answer_that_can_be_shared_ends_the_memory() {
     let origin = Origin::start();
     let gate = Gate::closed();

@@ -1,6 +1,6 @@
 //! Ceilings: what is too large, too much or too many is delivered all the same, and not kept.
 
-use crate::proxy::{Proxy, assert_forwarded, assert_hit, assert_stored, ours, wait_until};
+use crate::proxy::{Proxy, assert_forwarded, assert_hit, assert_not_stored, assert_stored, ours, wait_until};
 use crate::support::*;
 
 #[test]
@@ -187,4 +187,39 @@ fn many_variants_of_one_resource_stay_bounded() {
     }
     proxy.settle();
     proxy.wait_for_metric("larder_store_entries", 5.0);
+}
+
+/// As many tags as are taken, and nearly as long as fits into a response head.
+fn tags_of(number: usize) -> String {
+    (0..256).map(|tag| format!("{number}-{tag:_<100}")).collect::<Vec<_>>().join(",")
+}
+
+/// That an answer could not be shared is remembered together with its tags, by which it can be purged.
+#[test]
+fn the_memory_of_what_could_not_be_shared_is_small_whatever_it_carries() {
+    let origin = Origin::start();
+    let proxy = Proxy::with(&origin).memory("8MiB").start();
+    for number in 0..200 {
+        let target = format!("/{number}");
+        origin.on(&target).respond(ok("mine").cache("no-store").field("Cache-Tag", tags_of(number)));
+        assert_not_stored(&proxy.asks(&target).send());
+    }
+    let taken = || {
+        proxy.log().sweep();
+        proxy.log().figures().bytes
+    };
+    assert!(wait_until(|| taken() < 1 << 20), "{} bytes of tags stay", taken());
+    assert!(proxy.memory_used() < 1 << 20, "{} bytes in use", proxy.memory_used());
+}
+
+/// The same is forgotten by the machine's clock, so this takes two seconds.
+#[test]
+fn the_memory_of_what_could_not_be_shared_is_given_back() {
+    let origin = Origin::start();
+    origin.on("/a").respond(ok("mine").cache("no-store").field("Cache-Tag", tags_of(0)));
+    let proxy = Proxy::with(&origin).cache("hit_for_miss = \"2s\"").system_clock().start();
+    let empty = proxy.memory_used();
+    assert_not_stored(&proxy.get("/a"));
+    assert!(proxy.memory_used() > empty + 25_600, "tags count");
+    assert!(wait_until(|| proxy.memory_used() == empty), "{} bytes stay", proxy.memory_used() - empty);
 }

@@ -202,6 +202,38 @@ fn the_log_stays_bounded_whatever_is_purged() {
     assert_eq!(log.figures(), Figures::default());
 }
 
+/// Distinct URLs as long as they come: few, and many bytes all the same.
+fn long_urls() -> impl Iterator<Item = String> {
+    let url = |i: usize| format!("a.example/{i:/<8192}");
+    (0..3_000).map(url)
+}
+
+#[test]
+fn the_log_stays_bounded_however_long_the_names_are() {
+    let log = Log::new();
+    for url in long_urls() {
+        log.publish(&[hard(Subject::Url(&url))], at(1));
+    }
+    assert!(log.figures().cells < MANY_CELLS && log.is_crowded());
+    log.sweep();
+    log.sweep();
+    assert!(!log.is_crowded());
+    assert_eq!(log.figures(), Figures::default());
+}
+
+#[test]
+fn long_names_that_are_held_are_no_crowd() {
+    let log = Log::new();
+    let intern = |url: String| log.intern(&Subjects::address("a.example", &url), log.published()).unwrap();
+    let held: Vec<Marks> = long_urls().map(intern).collect();
+    assert!(log.is_crowded(), "nobody has looked yet who holds them");
+    log.sweep();
+    assert!(!log.is_crowded());
+    drop(held);
+    log.sweep();
+    assert_eq!(log.figures(), Figures::default());
+}
+
 #[test]
 fn what_a_response_holds_is_not_forgotten() {
     let log = Log::new();
