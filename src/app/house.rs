@@ -31,7 +31,8 @@ pub(super) fn start(
     stopping: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, StartError> {
     let keep = move || {
-        let mut chores = Chores::new(&engine);
+        // The machine's, whatever clock requests go by.
+        let mut chores = Chores::new(&engine, Clock::system());
         while !*stopping.borrow() {
             engine.store().keep_house(chores.pause());
             chores.go_on();
@@ -43,7 +44,6 @@ pub(super) fn start(
 /// What is under way.
 struct Chores<'a> {
     engine: &'a Engine,
-    /// The machine's, whatever clock requests go by.
     clock: Clock,
     swept: Moment,
     reloaded: Moment,
@@ -53,8 +53,7 @@ struct Chores<'a> {
 }
 
 impl<'a> Chores<'a> {
-    fn new(engine: &'a Engine) -> Self {
-        let clock = Clock::system();
+    fn new(engine: &'a Engine, clock: Clock) -> Self {
         let now = clock.moment();
         Self { engine, swept: now, reloaded: now, clock, reclaimed: Sequence::default(), reclaiming: None }
     }
@@ -99,6 +98,57 @@ impl<'a> Chores<'a> {
         if since >= SWEEP || (since >= EARLY_SWEEP && self.engine.log().is_crowded()) {
             self.swept = now;
             self.engine.log().sweep();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Manual;
+    use crate::config::Config;
+    use crate::validity::{Log, Subjects};
+
+    const CONFIG: &str = "[[upstream]]\nname = \"origin\"\nservers = [\"http://127.0.0.1:9\"]\n";
+    const INSTANT: Duration = Duration::from_millis(1);
+
+    fn engine() -> Arc<Engine> {
+        let config = Config::from_str("test.toml", CONFIG).unwrap_or_else(|fault| panic!("{fault:?}"));
+        crate::app::engine(&Arc::new(config), &Clock::system()).unwrap()
+    }
+
+    /// Makes the cells of a response that nobody keeps.
+    fn ask_for(log: &Log, url: &str) {
+        assert!(log.intern(&Subjects::address("a.example", url), log.published()).is_some());
+    }
+
+    #[test]
+    fn the_log_forgets_what_nobody_holds_at_every_sweep() {
+        let (engine, time) = (engine(), Manual::new());
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        for _ in 0..2 {
+            ask_for(engine.log(), "a.example/");
+            time.advance(SWEEP - INSTANT);
+            chores.go_on();
+            assert!(engine.log().figures().cells > 0, "it is not time yet");
+            time.advance(INSTANT);
+            chores.go_on();
+            assert_eq!(engine.log().figures().cells, 0);
+        }
+    }
+
+    #[test]
+    fn a_crowded_log_is_swept_early() {
+        let (engine, time) = (engine(), Manual::new());
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        for _ in 0..2 {
+            (0..20_000).for_each(|i| ask_for(engine.log(), &format!("a.example/{i}")));
+            time.advance(EARLY_SWEEP - INSTANT);
+            chores.go_on();
+            assert!(engine.log().is_crowded(), "flights need their time");
+            time.advance(INSTANT);
+            chores.go_on();
+            assert_eq!(engine.log().figures().cells, 0);
         }
     }
 }
