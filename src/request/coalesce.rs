@@ -11,14 +11,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
-use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
+use self::sync::{Mutex, watch};
 use crate::key::CacheKey;
 use crate::request::assemble::Share;
 use crate::store::Entry;
 use crate::upstream::Failure;
 use crate::validity::Sequence;
+
+mod sync;
 
 /// Whether a request may share a fetch.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,5 +209,9 @@ impl Waiter {
     }
 }
 
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

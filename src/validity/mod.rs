@@ -48,7 +48,7 @@ mod tree;
 #[cfg(test)]
 mod interleavings;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 #[cfg(test)]
 mod races;
 

@@ -25,7 +25,7 @@ const CHANGES: usize = 3;
 const SEED: u64 = 9111;
 
 /// Runs `scenario`, which spawns its threads by `shuttle::thread`, in many orders.
-pub(super) fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+pub(crate) fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     let config = || {
         let mut config = shuttle::Config::new();
         config.stack_size = 1 << 16;
@@ -36,7 +36,7 @@ pub(super) fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
 }
 
 /// Lets the checker choose who is next.
-fn switch() {
+pub(crate) fn switch() {
     if is_modelled() {
         // Which is no sleep there, and unlike `yield_now` says nothing about whose turn it should be.
         shuttle::thread::sleep(Duration::ZERO);
@@ -62,14 +62,14 @@ fn take<G>(attempt: impl Fn() -> Option<G>, wait: impl FnOnce() -> G) -> G {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Mutex<T>(parking_lot::Mutex<T>);
+pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
 
 impl<T> Mutex<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self(parking_lot::Mutex::new(value))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         take(|| self.0.try_lock(), || self.0.lock())
     }
 }
