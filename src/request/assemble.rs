@@ -399,7 +399,6 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
         received: new.received,
         received_wall: new.received_wall,
         marks: new.marks.union(&old.marks),
-        // An equal strong validator vouches for the old bytes as a 304 would: they are current, and no younger for it.
-        stamp: Stamp::new(new.stamp.body().min(old.stamp.body())).revalidated(new.stamp.validated()),
+        stamp: old.stamp.joint(&new.stamp),
     })))
 }

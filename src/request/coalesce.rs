@@ -65,7 +65,7 @@ const FAILING_ORIGIN_PERMITS: usize = 8;
 /// One fetch that may have waiters.
 pub(crate) struct Flight {
     verdict: watch::Sender<Option<Verdict>>,
-    /// The last purge that was published when the flight was opened: it was sent for after that.
+    /// The last purge that was published when whoever opened the flight arrived: it was sent for after that.
     begun: Sequence,
     /// The gate of [`Verdict::ServerError`].
     pub(crate) gate: Arc<Semaphore>,
