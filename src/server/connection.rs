@@ -125,8 +125,9 @@ fn bound_send_queue(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// hyper with our bounds, without a timer: the accept loop sees to clients that keep it waiting. Not half-open: a client that closes its side is
-/// taken for gone, which is how hyper notices that a client has gone while its request is being handled.
+/// hyper with our bounds, without a timer: the accept loop sees to clients that keep it waiting. Not half-open: a client
+/// that closes its side is taken for gone, which is how hyper notices that a client has gone while its request is being
+/// handled.
 fn protocol(config: &config::Server) -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol
