@@ -65,7 +65,7 @@ const BLOCK: usize = 16;
 
 /// Looks at all bytes, whatever it finds, so that they can be looked at together.
 fn is_plain_block(block: &[u8; BLOCK]) -> bool {
-    let is_odd = |byte: u8| (byte < b' ') | (byte > b'~') | (byte == b'"') | (byte == b'\\');
+    let is_odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
     !block.iter().fold(false, |odd, &byte| odd | is_odd(byte))
 }
 

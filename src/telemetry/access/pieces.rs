@@ -35,19 +35,27 @@ pub(super) fn micros(duration: Duration, out: &mut Vec<u8>) {
 
 pub(super) fn address(ip: IpAddr, out: &mut Vec<u8>) {
     match ip {
-        IpAddr::V4(ip) => {
-            let [first, rest @ ..] = ip.octets();
-            number(first, out);
-            for octet in rest {
-                out.push(b'.');
-                number(octet, out);
-            }
-        }
+        IpAddr::V4(ip) => dotted(ip.octets(), out),
         IpAddr::V6(ip) => {
             let written = write!(out, "{ip}");
             debug_assert!(written.is_ok(), "writing to a Vec does not fail");
         }
     }
+}
+
+/// In one piece: four numbers and three dots would be seven.
+fn dotted(octets: [u8; 4], out: &mut Vec<u8>) {
+    let (mut text, mut len) = ([b'.'; 16], 0);
+    for octet in octets {
+        for place in [100, 10, 1] {
+            if octet >= place || place == 1 {
+                text[len] = b'0' + octet / place % 10;
+                len += 1;
+            }
+        }
+        len += 1;
+    }
+    out.extend_from_slice(&text[..len - 1]);
 }
 
 pub(super) fn version(version: Version) -> &'static [u8] {
@@ -70,7 +78,7 @@ mod tests {
     #[test]
     fn addresses_are_written_as_the_standard_library_does() {
         let mut out = Vec::new();
-        for ip in [[0, 0, 0, 0], [255, 10, 100, 1]].map(Ipv4Addr::from) {
+        for ip in [[0, 0, 0, 0], [255, 10, 100, 1], [9, 99, 101, 255], [255; 4]].map(Ipv4Addr::from) {
             out.clear();
             address(ip.into(), &mut out);
             assert_eq!(String::from_utf8_lossy(&out), ip.to_string());
