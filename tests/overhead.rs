@@ -64,7 +64,7 @@ impl House {
         let subjects = Subjects { tags: &["products", &own], ..Subjects::address("shop.example.com", &url) };
         let fields = fields(i);
         let entry = NewEntry {
-            head: Arc::new(Head::pack(StatusCode::OK, &fields, &self.budget).unwrap()),
+            head: Head::pack(StatusCode::OK, &fields, &self.budget).unwrap(),
             body: Sealed::concat(
                 content.chunks(1 << 16).map(|chunk| self.budget.bytes(chunk).unwrap()).collect(),
             ),
@@ -77,7 +77,8 @@ impl House {
             marks: self.log.intern(&subjects, sent).unwrap(),
             stamp: Stamp::new(sent),
         };
-        self.store.commit(CacheKey::of("https", "shop.example.com", &url), &url, Arc::new(Entry::new(entry)));
+        let key = CacheKey::of("https", "shop.example.com", &url);
+        self.store.commit(key, Arc::new(Entry::new(entry).unwrap()));
     }
 }
 

@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::store::block;
 use crate::store::pressure::Pressure;
 
 /// Memory runs short above this share of the limit, in percent. Above what stored responses may take in all, or a full
 /// cache would be in constant need.
 const SHORT: u64 = 90;
-/// What a [`Bytes`] costs beside its data: the handle in the list that holds it, and the owner on the heap (drop function
-/// and count, the slice, the charge). `tests/overhead.rs` holds it against an allocator that counts.
-pub const PER_CHUNK: usize = size_of::<Bytes>() + 2 * size_of::<usize>() + size_of::<Charged<Box<[u8]>>>();
 
 /// Bytes that may be held, and that are. Shared by everything that holds some.
 #[derive(Debug)]
@@ -84,10 +82,9 @@ impl Budget {
         if len == 0 && beside == 0 {
             return Some(Bytes::new());
         }
-        let charge = self.try_charge(allocated(len) + PER_CHUNK + beside)?;
+        let charge = self.try_charge(block::size(len) + beside)?;
         // Charged first: the memory is not touched before it is granted.
-        let data: Box<[u8]> = parts.concat().into();
-        Some(Bytes::from_owner(Charged { data, _charge: charge }))
+        Some(block::of(parts, len, charge))
     }
 }
 
@@ -98,25 +95,61 @@ pub struct Charge {
     bytes: usize,
 }
 
+impl Charge {
+    /// Charges `bytes` more, unless that would pass the limit. Returns whether it did.
+    pub(super) fn raise(&mut self, bytes: usize) -> bool {
+        let Some(mut more) = self.budget.try_charge(bytes) else { return false };
+        self.bytes += std::mem::take(&mut more.bytes);
+        true
+    }
+
+    /// How many bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes as u64, Ordering::Relaxed);
     }
 }
 
-struct Charged<T> {
-    data: T,
-    _charge: Charge,
+/// The charges of things that are counted one by one, and are too many to carry one each.
+#[derive(Debug)]
+pub(super) struct Tab {
+    budget: Arc<Budget>,
+    /// INVARIANT: what [`add`](Self::add) has charged and [`take_off`](Self::take_off) has not given back.
+    bytes: AtomicU64,
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Charged<T> {
-    fn as_ref(&self) -> &[u8] {
-        self.data.as_ref()
+impl Tab {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, bytes: AtomicU64::new(0) }
+    }
+
+    /// Charges `bytes`, unless that would pass the limit. Returns whether it did.
+    pub(super) fn add(&self, bytes: usize) -> bool {
+        let Some(mut charge) = self.budget.try_charge(bytes) else { return false };
+        self.bytes.fetch_add(std::mem::take(&mut charge.bytes) as u64, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives back what was charged.
+    pub(super) fn take_off(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.budget.used.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Tab {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
 /// What jemalloc sets aside for `len` bytes: the next of four sizes per doubling.
-pub(super) fn allocated(len: usize) -> usize {
+pub(super) const fn allocated(len: usize) -> usize {
     match len.checked_sub(1) {
         None => 0,
         Some(below) if below < 8 => 8,

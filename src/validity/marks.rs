@@ -41,6 +41,13 @@ impl Marks {
         Held { marks: self, bytes }
     }
 
+    /// The URL that it can be purged by, with its port.
+    pub fn url(&self) -> Option<&str> {
+        // The first that is interned; others are without the port.
+        let url = self.cells().find(|cell| cell.role() == Role::Url)?;
+        std::str::from_utf8(url.name()).ok()
+    }
+
     /// The tags that it can be purged by.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         let tags = self.cells().filter(|cell| cell.role() == Role::Tag);
