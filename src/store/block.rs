@@ -45,16 +45,18 @@ sizes! {
 
 /// Bytes of memory that a charged copy of `len` bytes takes, its handle not counted.
 pub(super) fn size(len: usize) -> usize {
-    match len + BESIDE {
-        _ if len == 0 => allocated(BESIDE + size_of::<[u8; 8]>()),
-        both if both <= LARGEST => allocated(both),
-        _ => allocated(len) + APART,
-    }
+    if is_together(len) { allocated(len + BESIDE) } else { allocated(len) + APART }
+}
+
+/// Whether that takes less room: not where it is what makes the bytes too long for a size that they just fit.
+fn is_together(len: usize) -> bool {
+    let together = allocated(len + BESIDE);
+    together <= LARGEST && together <= allocated(len) + APART
 }
 
 /// A copy of all `parts`, which are of `len` bytes together, that carries its charge.
 pub(super) fn of(parts: &[&[u8]], len: usize, charge: Charge) -> Bytes {
-    if len + BESIDE <= LARGEST { together(parts, len, charge) } else { apart(parts, charge) }
+    if is_together(len) { together(parts, len, charge) } else { apart(parts, charge) }
 }
 
 fn filled<const ROOM: usize>(parts: &[&[u8]], len: usize, charge: Charge) -> Bytes {
@@ -97,10 +99,15 @@ mod tests {
     #[test]
     fn there_is_an_owner_for_every_size_of_the_allocator() {
         for len in 1..=LARGEST - BESIDE {
-            let size = allocated(len + BESIDE);
-            assert!(size - BESIDE >= len && size <= LARGEST, "{len} bytes need {size}");
+            let copy = together(&[&vec![1; len]], len, Budget::new(1 << 20).try_charge(0).unwrap());
+            assert_eq!(copy.len(), len);
         }
-        assert_eq!(size(1000), 1024, "what most objects are about as large as");
+    }
+
+    #[test]
+    fn what_takes_less_room_is_done() {
+        assert_eq!([size(1000), size(1001), size(1024)], [1024, 1024 + APART, 1024 + APART]);
+        assert_eq!([size(1), size(40), size(1025)], [32, 64, 1280]);
     }
 
     #[test]

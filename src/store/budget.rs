@@ -20,10 +20,11 @@ const SHORT: u64 = 90;
 #[derive(Debug)]
 pub struct Budget {
     limit: u64,
-    /// INVARIANT: the sum of all living [`Charge`]s, and never above `limit`.
+    /// INVARIANT: the sum of all living [`Charge`]s, and of what else was [taken](Self::take) and not yet given back; never
+    /// above `limit`.
     ///
     /// Holds under threads since a charge is taken by one compare-and-swap from a value that it fits on, and given back
-    /// once, by the drop of the only value that stands for it. Relaxed: nothing is read on the strength of the number.
+    /// once, by the drop of the only value that stands for it (a [`Tab`] gives back as it is told). Relaxed: nothing is read on the strength of the number.
     used: AtomicU64,
     pressure: Pressure,
 }
@@ -46,13 +47,21 @@ impl Budget {
 
     /// Charges `bytes`, unless that would pass the limit. Never waits.
     pub fn try_charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        self.take(bytes).then(|| Charge { budget: self.clone(), bytes })
+    }
+
+    /// The same for who [gives back](Self::give_back) by himself.
+    pub(super) fn take(&self, bytes: usize) -> bool {
         let fits = |used: u64| used.checked_add(bytes as u64).filter(|sum| *sum <= self.limit);
         let charged = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         if charged.is_err() || self.is_short() {
             self.pressure.ring();
         }
-        charged.ok()?;
-        Some(Charge { budget: self.clone(), bytes })
+        charged.is_ok()
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Whether it is time to make room.
@@ -95,23 +104,9 @@ pub struct Charge {
     bytes: usize,
 }
 
-impl Charge {
-    /// Charges `bytes` more, unless that would pass the limit. Returns whether it did.
-    pub(super) fn raise(&mut self, bytes: usize) -> bool {
-        let Some(mut more) = self.budget.try_charge(bytes) else { return false };
-        self.bytes += std::mem::take(&mut more.bytes);
-        true
-    }
-
-    /// How many bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes as u64, Ordering::Relaxed);
+        self.budget.give_back(self.bytes as u64);
     }
 }
 
@@ -130,21 +125,23 @@ impl Tab {
 
     /// Charges `bytes`, unless that would pass the limit. Returns whether it did.
     pub(super) fn add(&self, bytes: usize) -> bool {
-        let Some(mut charge) = self.budget.try_charge(bytes) else { return false };
-        self.bytes.fetch_add(std::mem::take(&mut charge.bytes) as u64, Ordering::Relaxed);
-        true
+        let fits = self.budget.take(bytes);
+        if fits {
+            self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        fits
     }
 
     /// Gives back what was charged.
     pub(super) fn take_off(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.budget.used.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.budget.give_back(bytes as u64);
     }
 }
 
 impl Drop for Tab {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.budget.give_back(*self.bytes.get_mut());
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::budget::allocated;
 use crate::store::heat::Heat;
 use crate::store::span::Span;
 use crate::store::{Budget, Head, Sealed};
-use crate::validity::{Held, Marks, Stamp};
+use crate::validity::{Marks, Stamp};
 
 /// Bytes of an entry with the two counts of its `Arc`.
 const PER_ENTRY: usize = allocated(size_of::<Entry>() + 2 * size_of::<usize>());
@@ -72,7 +72,7 @@ pub struct Entry {
     /// Content.
     pub body: Sealed,
     /// What it can be purged by. As long as it lives, it is counted there.
-    pub marks: Held,
+    pub marks: Marks,
     /// Which purges are younger than it.
     pub stamp: Stamp,
     /// When it was received or last validated.
@@ -150,11 +150,10 @@ impl Entry {
             .then(|| Box::new(Rare { extent, omitted: terms.omitted.clone(), validators, received_wall }));
         let lists = [variant.size(), body.list_size(), rare.as_deref().map_or(0, Rare::size), marks.size()];
         let overhead = lists.into_iter().map(allocated).sum::<usize>();
-        if !head.charge().raise(PER_ENTRY + overhead) {
+        if !head.charge_more(PER_ENTRY + overhead) {
             return None;
         }
-        let marks = marks.hold(head.size() as u64 + body.size());
-        Some(Self {
+        let entry = Self {
             head,
             body,
             marks,
@@ -170,7 +169,14 @@ impl Entry {
             rare,
             heat: Heat::default(),
             held_off_for: AtomicU32::new(0),
-        })
+        };
+        entry.marks.hold(entry.tallied());
+        Some(entry)
+    }
+
+    /// Bytes that count in the tallies of what it answers to.
+    fn tallied(&self) -> u64 {
+        self.head.size() as u64 + self.body.size()
     }
 
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.
@@ -185,7 +191,7 @@ impl Entry {
             validators,
             variant: self.variant.clone(),
             received: self.received,
-            marks: Marks::clone(&self.marks),
+            marks: self.marks.clone(),
             stamp: self.stamp.clone(),
         })
     }
@@ -286,7 +292,13 @@ impl Entry {
 
     /// Bytes that it takes in all, content that it shares with others included.
     pub(super) fn size(&self) -> u64 {
-        self.head.charged() as u64 + self.body.size()
+        self.head.size_with_all() as u64 + self.body.size()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.marks.let_go(self.tallied());
     }
 }
 

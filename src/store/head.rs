@@ -26,9 +26,9 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::policy::fields;
+use crate::store::Budget;
 use crate::store::budget::allocated;
 use crate::store::lexicon::{self, Line};
-use crate::store::{Budget, Charge};
 
 /// In the first byte of a line: it has a number in the lexicon.
 const NUMBERED: u8 = 0x80;
@@ -50,7 +50,9 @@ const PER_OWN_NAME: usize = 48;
 pub struct Head {
     /// INVARIANT: lines as [`Head::pack`] writes them.
     packed: Box<[u8]>,
-    charge: Charge,
+    budget: Arc<Budget>,
+    /// Bytes of the budget, given back on drop. Not a `Charge`: that would be larger by what stands here.
+    charged: u32,
     status: StatusCode,
     /// Bytes of all values that are not in the lexicon.
     own: u16,
@@ -71,14 +73,18 @@ impl Head {
             push_value(&mut packed, value.as_bytes())?;
             own += value.len();
         }
-        let charge = budget.try_charge(allocated(packed.len()))?;
-        Some(Self { packed: packed.into(), charge, status, own: u16::try_from(own).ok()? })
+        Self::charged(packed.into(), status, u16::try_from(own).ok()?, budget)
+    }
+
+    fn charged(packed: Box<[u8]>, status: StatusCode, own: u16, budget: &Arc<Budget>) -> Option<Self> {
+        let size = allocated(packed.len());
+        let mut head = Self { packed, budget: budget.clone(), charged: 0, status, own };
+        head.charge_more(size).then_some(head)
     }
 
     /// The same once more, with a charge of its own. `None`: there is no memory for it.
     pub(super) fn copied(&self, budget: &Arc<Budget>) -> Option<Self> {
-        let charge = budget.try_charge(allocated(self.packed.len()))?;
-        Some(Self { packed: self.packed.clone(), charge, status: self.status, own: self.own })
+        Self::charged(self.packed.clone(), self.status, self.own, budget)
     }
 
     /// The stored status.
@@ -102,13 +108,16 @@ impl Head {
     }
 
     /// Bytes that are charged for it and what goes with it.
-    pub(super) fn charged(&self) -> usize {
-        self.charge.bytes()
+    pub(super) fn size_with_all(&self) -> usize {
+        self.charged as usize
     }
 
-    /// What it is charged by, for what goes with it.
-    pub(super) fn charge(&mut self) -> &mut Charge {
-        &mut self.charge
+    /// Charges what goes with it. `false`: there is no memory for that.
+    pub(super) fn charge_more(&mut self, bytes: usize) -> bool {
+        let sum = u32::try_from(bytes).ok().and_then(|bytes| self.charged.checked_add(bytes));
+        let Some(sum) = sum.filter(|_| self.budget.take(bytes)) else { return false };
+        self.charged = sum;
+        true
     }
 
     /// The first line of a field.
@@ -164,6 +173,12 @@ impl Head {
 
     fn lines(&self) -> Lines<'_> {
         Lines(&self.packed)
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.budget.give_back(self.charged.into());
     }
 }
 
@@ -356,7 +371,7 @@ mod tests {
         let budget = Budget::new(10_000);
         let mut head = Head::pack(StatusCode::OK, &fields(), &budget).unwrap();
         assert_eq!(budget.used(), head.size() as u64);
-        assert!(head.charge().raise(100) && !head.charge().raise(10_000));
+        assert!(head.charge_more(100) && !head.charge_more(10_000) && !head.charge_more(usize::MAX));
         let copy = head.copied(&budget).unwrap();
         assert_eq!(budget.used(), 2 * head.size() as u64 + 100);
         drop((head, copy));

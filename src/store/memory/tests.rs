@@ -138,7 +138,7 @@ fn variants_stand_side_by_side_newest_first_and_the_oldest_goes() {
     let (d, committed) = house.commit(house.entry("d"));
     assert_eq!(committed, Committed::Stored);
     assert!(house.holds(&[&d, &c, &b]));
-    assert_eq!(&*house.store.get(&key(0)).unwrap().url, "h/");
+    assert_eq!(house.stored()[0].marks.url(), Some("h/"));
     assert!(house.store.get(&key(1)).is_none());
 }
 
@@ -272,11 +272,14 @@ fn without_memory_nothing_is_stored_and_removing_still_works() {
     let c = Arc::new(Entry::new(house.entry("c")).unwrap());
     let unmade = house.entry("d");
     let again = house.like(&a);
-    let left = house.budget.limit() - house.budget.used();
-    let hog = house.budget.try_charge(usize::try_from(left).unwrap());
-    assert!(hog.is_some());
+    let fill = || {
+        let left = house.budget.limit() - house.budget.used();
+        house.budget.try_charge(usize::try_from(left).unwrap())
+    };
+    let _full = fill();
     assert!(Entry::new(unmade).is_none());
-    assert_eq!(house.store.commit(key(0), c), Committed::NoRoom);
+    let _full_again = fill();
+    assert_eq!(house.store.commit(key(0), c.clone()), Committed::NoRoom);
     assert!(!house.store.replace(&key(0), &a, again));
     assert!(house.holds(&[&b, &a]));
     house.store.remove(&key(0), &a);
