@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LANGUAGE, DATE, ETAG, LAST_MODIFIED};
+use http::header::CONTENT_LANGUAGE;
 use http::{HeaderMap, HeaderName};
 
 use crate::clock::Moment;
@@ -140,7 +140,7 @@ impl Entry {
             marks,
             stamp,
         } = parts;
-        let told = validators_of(&head);
+        let told = head.validators();
         let date = told.date;
         let validators = (validators != told).then_some(validators);
         // Without `Date` it is the time of receipt that conditions are compared with.
@@ -225,7 +225,7 @@ impl Entry {
     pub fn validators(&self) -> Cow<'_, Validators> {
         match self.rare.as_ref().and_then(|rare| rare.validators.as_ref()) {
             Some(validators) => Cow::Borrowed(validators),
-            None => Cow::Owned(validators_of(&self.head)),
+            None => Cow::Owned(self.head.validators()),
         }
     }
 
@@ -308,9 +308,4 @@ impl Rare {
         let etag = etag.map_or(0, |etag| etag.as_bytes().len());
         size_of::<Self>() + size_of_val(&*self.omitted) + etag
     }
-}
-
-/// What a head says of itself.
-fn validators_of(head: &Head) -> Validators {
-    Validators::of(&head.only(&[ETAG, LAST_MODIFIED, DATE]))
 }

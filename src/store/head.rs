@@ -19,13 +19,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::policy::fields;
+use crate::policy::validation::{LastModified, Validators};
+use crate::policy::{EntityTag, fields};
 use crate::store::Budget;
 use crate::store::budget::allocated;
 use crate::store::lexicon::{self, Line};
@@ -122,13 +123,30 @@ impl Head {
 
     /// The first line of a field.
     pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
-        self.lines().find(|line| line.name() == name).and_then(|line| line.to_value())
+        self.lines()
+            .find(|line| line.name() == name)
+            .and_then(|line| HeaderValue::from_bytes(&line.bytes()).ok())
     }
 
-    /// The lines of these fields, in order.
-    pub(super) fn only(&self, names: &[HeaderName]) -> HeaderMap {
-        let wanted = self.lines().filter(|line| names.contains(line.name()));
-        wanted.filter_map(|line| Some((line.name().clone(), line.to_value()?))).collect()
+    /// What it can be validated by. The same as [`Validators::of`] the fields.
+    pub(super) fn validators(&self) -> Validators {
+        let mut told = Validators::default();
+        let mut met = Vec::with_capacity(3);
+        for line in self.lines() {
+            let name = line.name();
+            if met.contains(name) {
+                // What several lines say together is not for this place to know.
+                return Validators::of(&self.to_map());
+            }
+            match *name {
+                header::ETAG => told.etag = EntityTag::new(&line.bytes()),
+                header::LAST_MODIFIED => told.last_modified = line.last_modified(),
+                header::DATE => told.date = line.date(),
+                _ => continue,
+            }
+            met.push(name.clone());
+        }
+        told
     }
 
     /// Appends all fields, in order. What is not in the lexicon is copied to one block for all of them.
@@ -204,11 +222,27 @@ impl Packed<'_> {
         }
     }
 
-    fn to_value(&self) -> Option<HeaderValue> {
+    fn bytes(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Shared(line) => Some(line.value.clone()),
-            Self::Own(_, Value::Text(text)) => HeaderValue::from_bytes(text).ok(),
-            Self::Own(_, Value::Date(seconds)) => Some(date(*seconds)),
+            Self::Shared(line) => Cow::Borrowed(line.value.as_bytes()),
+            Self::Own(_, Value::Text(text)) => Cow::Borrowed(text),
+            Self::Own(_, Value::Date(seconds)) => {
+                Cow::Owned(fields::render_date(time(*seconds)).as_bytes().to_vec())
+            }
+        }
+    }
+
+    fn last_modified(&self) -> Option<LastModified> {
+        match self {
+            Self::Own(_, Value::Date(seconds)) => Some(LastModified::usual(time(*seconds))),
+            other => LastModified::new(&other.bytes()),
+        }
+    }
+
+    fn date(&self) -> Option<SystemTime> {
+        match self {
+            Self::Own(_, Value::Date(seconds)) => Some(time(*seconds)),
+            other => fields::http_date(&other.bytes()),
         }
     }
 }
@@ -224,7 +258,7 @@ impl Value<'_> {
     fn write_to(self, out: &mut BytesMut) {
         match self {
             Self::Text(text) => out.extend_from_slice(text),
-            Self::Date(seconds) => out.extend_from_slice(date(seconds).as_bytes()),
+            Self::Date(seconds) => fields::write_date(time(seconds), out),
         }
     }
 }
@@ -308,11 +342,11 @@ fn seconds(value: &[u8]) -> Option<u32> {
     }
     let since = fields::http_date(value)?.duration_since(UNIX_EPOCH).ok()?;
     let seconds = u32::try_from(since.as_secs()).ok()?;
-    (date(seconds).as_bytes() == value).then_some(seconds)
+    (fields::render_date(time(seconds)).as_bytes() == value).then_some(seconds)
 }
 
-fn date(seconds: u32) -> HeaderValue {
-    fields::render_date(UNIX_EPOCH + Duration::from_secs(seconds.into()))
+fn time(seconds: u32) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.into())
 }
 
 /// A copy of a trailer section that pins nothing else, and is charged as long as any of its values is held.
@@ -362,8 +396,27 @@ mod tests {
         assert_eq!(head.len(), 5);
         assert_eq!(head.get(&http::header::SET_COOKIE).unwrap(), "a=1");
         assert_eq!(head.get(&http::header::ETAG), None);
-        assert_eq!(head.only(&[http::header::SET_COOKIE]).get_all("set-cookie").iter().count(), 2);
         assert!(Head::pack(StatusCode::OK, &fields(), &Budget::new(30)).is_none());
+    }
+
+    #[test]
+    fn it_tells_the_same_validators_as_its_fields() {
+        let lines = [
+            ("etag", "\"a\""),
+            ("etag", "Sat, 21 Nov 2026 07:00:00 GMT"),
+            ("last-modified", "Sat, 21 Nov 2026 07:00:00 GMT"),
+            ("last-modified", "Saturday, 21-Nov-26 07:00:00 GMT"),
+            ("date", "Sat, 21 Nov 2026 07:00:01 GMT"),
+            ("date", "now"),
+        ];
+        for choice in 0..1 << lines.len() {
+            let chosen = lines.iter().enumerate().filter(|(i, _)| choice >> i & 1 == 1);
+            let mut fields = HeaderMap::new();
+            for (_, (name, value)) in chosen {
+                fields.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(packed(&fields).unwrap().validators(), Validators::of(&fields), "{fields:?}");
+        }
     }
 
     #[test]

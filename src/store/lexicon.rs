@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 
 /// How many names may have a number: as many as the lower half of a byte tells, but for one.
 pub(super) const NAMES: usize = 0x7f;
-const LINES: usize = 2048;
+const LINES: usize = 1024;
 /// The longest line that gets a number, in bytes of name and value.
 const LONGEST: usize = 256;
 /// How often a line must be seen before it gets a number. What is seen of lines without one is kept in [`SEEN`] slots.
