@@ -256,11 +256,6 @@ impl Entry {
         self.heat.get()
     }
 
-    /// Whether it is asked for so much that something may be done for its hits; now and then only.
-    pub(super) fn is_worth_a_thought(&self) -> bool {
-        self.heat.is_worth_a_thought()
-    }
-
     /// It takes the place of `old`.
     pub(super) fn succeed(&self, old: &Entry) {
         self.heat.inherit(&old.heat);

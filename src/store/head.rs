@@ -149,23 +149,29 @@ impl Head {
         told
     }
 
-    /// All fields, in order. What is not in the lexicon is copied to one block for all of them.
-    pub fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    /// Appends all fields, in order. What is not in the lexicon is copied to one block for all of them.
+    pub fn write_to(&self, out: &mut HeaderMap) {
         let mut own = self.own_values();
-        self.lines().filter_map(move |line| match line {
-            Packed::Shared(line) => Some((line.name.clone(), line.value.clone())),
-            Packed::Own(name, value) => {
-                let bytes = own.split_to(value.len().min(own.len()));
-                // It was a field value when it was packed, so it still is one.
-                Some((name.into_owned(), HeaderValue::from_maybe_shared(bytes).ok()?))
+        for line in self.lines() {
+            match line {
+                Packed::Shared(line) => {
+                    out.append(line.name.clone(), line.value.clone());
+                }
+                Packed::Own(name, value) => {
+                    let bytes = own.split_to(value.len().min(own.len()));
+                    // It was a field value when it was packed, so it still is one.
+                    if let Ok(value) = HeaderValue::from_maybe_shared(bytes) {
+                        out.append(name.into_owned(), value);
+                    }
+                }
             }
-        })
+        }
     }
 
     /// All fields.
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.len());
-        map.extend(self.fields());
+        self.write_to(&mut map);
         map
     }
 

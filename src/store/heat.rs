@@ -25,11 +25,6 @@ impl Heat {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// About once in [`SAMPLE`] hits of a response that is asked for a lot.
-    pub(super) fn is_worth_a_thought(&self) -> bool {
-        self.get() >= SAMPLE && is_sampled()
-    }
-
     /// Half of what the response had that is replaced: what is asked for a lot stays hot when it is renewed, and cools
     /// down when it is not asked for any more.
     pub(super) fn inherit(&self, from: &Heat) {
@@ -85,13 +80,6 @@ mod tests {
         assert_eq!(new.get(), 5);
         new.inherit(&heated(4));
         assert_eq!(new.get(), 5);
-    }
-
-    #[test]
-    fn only_what_is_asked_for_a_lot_is_worth_a_thought_and_not_at_each_hit() {
-        let thoughts = |heat: Heat| (0..16_000).filter(|_| heat.is_worth_a_thought()).count();
-        assert_eq!(thoughts(heated(SAMPLE - 1)), 0);
-        assert!((800..1_200).contains(&thoughts(heated(SAMPLE))));
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::store::{Extent, Head, NewEntry, Sealed};
 use crate::validity::{Fact, Kind, Log, Subject, Subjects};
 
 mod reclaiming;
-mod warming;
 
 const MIB: u64 = 1 << 20;
 const KEEP: Duration = Duration::from_secs(60);
