@@ -6,12 +6,10 @@ use std::net::IpAddr;
 use http::header::{
     CACHE_CONTROL, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PRAGMA, TE, VIA,
 };
-use http::{Request, Version};
 
 use crate::policy::precondition::strip_conditions;
 use crate::request::receive::{Received, Routed};
 use crate::request::worker::Engine;
-use crate::upstream::RequestBody;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -45,21 +43,6 @@ pub(crate) fn shared(engine: &Engine, request: &Routed) -> HeaderMap {
     }
     add_hop(engine, request, &mut fields);
     fields
-}
-
-/// Puts a request together from fields that [`passed`] or [`shared`] made.
-pub(crate) fn request(
-    received_target: &http::uri::PathAndQuery,
-    method: http::Method,
-    fields: HeaderMap,
-    body: RequestBody,
-) -> Request<RequestBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = http::Uri::from(received_target.clone());
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = fields;
-    request
 }
 
 fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {

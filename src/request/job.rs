@@ -1,10 +1,11 @@
 //! A fetch under way: it goes on whether or not the client that caused it stays, and tells its flight what came.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 use tokio::sync::oneshot;
 
@@ -20,15 +21,15 @@ use crate::request::worker::{Engine, Worker};
 use crate::request::{forward, revalidate};
 use crate::store::{Entry, Extent};
 use crate::telemetry::Telemetry;
-use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody};
+use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody};
 
 /// A fetch under way, detached from the client that caused it.
 pub(crate) struct Job {
     worker: Worker,
     asked: Asked,
     upstream: usize,
-    /// The fields that go to the origin, without conditions.
-    fields: HeaderMap,
+    /// What goes to the origin, without conditions.
+    head: RequestHead,
     /// Stored responses whose validators are listed. INVARIANT: if `selects`, the first is the one that the request
     /// selects; a date of any other would be no condition on what it asks for.
     stale: Vec<Arc<Entry>>,
@@ -83,20 +84,10 @@ impl Job {
             rules: request.rules.clone(),
             range,
         };
+        let head = RequestHead { method: Method::GET, target: received.target.clone(), fields };
         let worker = worker.clone();
         let upstream = request.upstream;
-        Self {
-            worker,
-            asked,
-            upstream,
-            fields,
-            stale,
-            selects,
-            part,
-            obligation,
-            hints: None,
-            hand_over: None,
-        }
+        Self { worker, asked, upstream, head, stale, selects, part, obligation, hints: None, hand_over: None }
     }
 
     /// Sends it off, apart from the client that caused it.
@@ -117,7 +108,8 @@ impl Job {
         for _ in 0..2 {
             let sent = engine.log.published();
             let started = engine.clock.moment();
-            let result = worker.send(self.upstream, self.request(), self.hints.clone()).await;
+            let result =
+                worker.send(self.upstream, &self.request(), RequestBody::Empty, self.hints.clone()).await;
             let at = engine.clock.moment();
             let mut response = match result {
                 Ok(response) => response,
@@ -148,13 +140,17 @@ impl Job {
     }
 
     /// The request for the origin: conditional if something stale is stored, for the rest if a part is.
-    fn request(&self) -> http::Request<RequestBody> {
-        let mut fields = self.fields.clone();
+    fn request(&self) -> Cow<'_, RequestHead> {
+        if self.stale.is_empty() && self.part.is_none() {
+            return Cow::Borrowed(&self.head);
+        }
+        let mut head = self.head.clone();
+        let fields = &mut head.fields;
         let validators: Vec<_> = self.stale.iter().map(|entry| &entry.validators).collect();
         if self.selects {
-            make_conditional(&mut fields, &validators);
+            make_conditional(fields, &validators);
         } else {
-            offer_tags(&mut fields, &validators);
+            offer_tags(fields, &validators);
         }
         if let Some(part) = &self.part
             && let Some(range) = part.entry.extent.missing()
@@ -163,7 +159,7 @@ impl Job {
             fields.insert(RANGE, range);
             fields.insert(IF_RANGE, etag);
         }
-        forward::request(&self.asked.target, Method::GET, fields, RequestBody::Empty)
+        Cow::Owned(head)
     }
 
     async fn completed(

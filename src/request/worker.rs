@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::HeaderValue;
-use http::{Request, Response, Version};
+use http::{Response, Version};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::request::coalesce::Flights;
 use crate::request::lessons::Lessons;
 use crate::store::{Budget, Store};
 use crate::telemetry::{FetchResult, Telemetry};
-use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody, Upstreams};
+use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody, Upstreams};
 use crate::validity;
 
 /// Shared by all serving threads.
@@ -135,11 +135,12 @@ impl Worker {
     pub(crate) async fn send(
         &self,
         upstream: usize,
-        request: Request<RequestBody>,
+        head: &RequestHead,
+        body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let started = self.engine.clock.moment();
-        let result = self.upstreams.send(upstream, request, hints).await;
+        let result = self.upstreams.send(upstream, head, body, hints).await;
         let elapsed = self.engine.clock.moment().since(started);
         let outcome = match &result {
             Ok(response) => FetchResult::Answered(response.status()),

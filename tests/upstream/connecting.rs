@@ -9,7 +9,7 @@ use larder::config::Upstream;
 use larder::upstream::{Failure, Shared, Upstreams};
 
 use crate::origin::Origin;
-use crate::rig::{config, get, origin, read, request, text, upstreams};
+use crate::rig::{config, get, origin, read, request, send, text, upstreams};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -63,7 +63,7 @@ async fn a_connection_lost_under_another_request_is_a_failure() {
     let origin = tired_of_waiting();
     let upstreams = upstreams(config(&[origin.addr]));
     assert_eq!(text(get(&upstreams).await).await, "hello");
-    let failure = upstreams.send(0, request("POST", "/"), None).await.unwrap_err();
+    let failure = send(&upstreams, request("POST", "/"), None).await.unwrap_err();
     assert_eq!((failure, origin.accepted()), (Failure::Reset, 1));
 }
 
@@ -99,7 +99,7 @@ async fn an_idle_connection_that_was_closed_is_not_used() {
     let closing = Arc::new(Mutex::new(closing));
     // Not even for requests that must not be repeated.
     for _ in 0..3 {
-        assert_eq!(text(upstreams.send(0, request("POST", "/"), None).await).await, "hello");
+        assert_eq!(text(send(&upstreams, request("POST", "/"), None).await).await, "hello");
         // On another thread, so that this one comes to see what the sockets have to say.
         let closing = Arc::clone(&closing);
         let closed = move || closing.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
