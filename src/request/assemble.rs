@@ -27,7 +27,6 @@ use crate::upstream::ResponseBody;
 use crate::validity::{Group, Marks, Sequence, Stamp, Subjects};
 
 /// The request side of a fetch: all that judging and storing its response needs.
-#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) key: CacheKey,
     pub(crate) method: Method,
@@ -58,12 +57,12 @@ impl Asked {
 
     /// Scheme and authority: within it the names of groups mean something.
     pub(crate) fn origin(&self) -> String {
-        format!("{}://{}", self.scheme, self.authority)
+        [self.scheme, "://", &self.authority].concat()
     }
 
     /// What a purge can name: the authority and the path, whatever the scheme.
     pub(crate) fn url(&self) -> String {
-        format!("{}{}", self.authority, self.target.as_str())
+        [&self.authority, self.target.as_str()].concat()
     }
 }
 
@@ -199,7 +198,7 @@ pub(crate) fn share(
         received: receipt.at,
         received_wall: receipt.wall,
     });
-    let filler = Filler { share: share.clone(), asked: asked.clone(), writer, content };
+    let filler = Filler { share: share.clone(), writer, content };
     Ok((share, filler))
 }
 
@@ -237,14 +236,14 @@ fn extent_of(asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<Ex
 /// Carries a body from the origin to its readers and into the store.
 pub(crate) struct Filler {
     share: Arc<Share>,
-    asked: Asked,
     writer: Writer,
     content: ResponseBody,
 }
 
 impl Filler {
-    /// Runs until the body is complete or given up. What is complete, alive and wanted is stored.
-    pub(crate) async fn run(mut self, engine: &Engine) {
+    /// Runs until the body is complete or given up. What is complete, alive and wanted is stored. `asked` is what
+    /// [`share`] was told.
+    pub(crate) async fn run(mut self, engine: &Engine, asked: &Asked) {
         let mut trailers = None;
         loop {
             match self.content.frame().await {
@@ -264,7 +263,7 @@ impl Filler {
             }
         }
         match self.writer.finish(trailers) {
-            Ok(sealed) => commit(engine, &self.asked, &self.share, sealed),
+            Ok(sealed) => commit(engine, asked, &self.share, sealed),
             Err(not_sealed) => engine.telemetry.metrics().not_stored(not_sealed.reason()),
         }
     }

@@ -221,7 +221,7 @@ fn share(
             };
             engine.lessons.storable(asked.key, share.variant.fields());
             let engine = worker.shared_engine();
-            tokio::spawn(async move { filler.run(&engine).await });
+            tokio::spawn(async move { filler.run(&engine, &asked).await });
             Answer::Filling { share, reader, decision: Decision { stored: true, ..decision } }
         }
         Err(unshared) => {

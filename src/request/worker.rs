@@ -27,7 +27,8 @@ pub struct Engine {
     pub(crate) purger: Arc<Purger>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) lessons: Lessons,
-    via_1_1: HeaderValue,
+    /// What this hop adds to every request.
+    pub(crate) hop: Hop,
 }
 
 impl Engine {
@@ -41,11 +42,10 @@ impl Engine {
         store: Arc<Store>,
         purger: Arc<Purger>,
     ) -> Arc<Self> {
-        let via = format!("1.1 {}", config.server.name);
         Arc::new(Self {
             flights: Flights::new(),
             lessons: Lessons::new(&config.cache),
-            via_1_1: HeaderValue::from_str(&via).unwrap_or(HeaderValue::from_static("1.1 larder")),
+            hop: Hop::new(&config),
             config,
             clock,
             telemetry,
@@ -102,11 +102,33 @@ impl Engine {
 
     /// The member that this hop adds to `Via` (RFC 9110 §7.6.3): the version in which the message was received.
     pub(crate) fn via(&self, received: Version) -> HeaderValue {
-        if received == Version::HTTP_10 {
-            let member = format!("1.0 {}", self.config.server.name);
-            return HeaderValue::from_str(&member).unwrap_or_else(|_| self.via_1_1.clone());
+        if received == Version::HTTP_10 { self.hop.via_1_0.clone() } else { self.hop.via_1_1.clone() }
+    }
+}
+
+/// Field values about this hop that are the same in every message.
+pub(crate) struct Hop {
+    via_1_0: HeaderValue,
+    via_1_1: HeaderValue,
+    /// The member of `CDN-Loop` (RFC 8586).
+    pub(crate) instance: Option<HeaderValue>,
+    /// By upstream: the `Host` that it is to be asked for, if not the client's.
+    pub(crate) hosts: Box<[Option<HeaderValue>]>,
+}
+
+impl Hop {
+    fn new(config: &Config) -> Self {
+        let via = |version: &str| {
+            let member = format!("{version} {}", config.server.name);
+            HeaderValue::from_str(&member).unwrap_or(HeaderValue::from_static("1.1 larder"))
+        };
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        Self {
+            via_1_0: via("1.0"),
+            via_1_1: via("1.1"),
+            instance: value(&config.server.instance),
+            hosts: config.upstreams.iter().map(|upstream| value(upstream.host.as_deref()?)).collect(),
         }
-        self.via_1_1.clone()
     }
 }
 
