@@ -31,11 +31,11 @@ pub(crate) struct Asked {
     pub(crate) key: CacheKey,
     pub(crate) method: Method,
     pub(crate) scheme: &'static str,
-    pub(crate) authority: String,
+    pub(crate) authority: Arc<str>,
     pub(crate) target: http::uri::PathAndQuery,
     /// As the client sent them: what Vary selects by.
     pub(crate) fields: HeaderMap,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     /// The `Range` that went to the origin.
     pub(crate) range: Option<HeaderValue>,
 }
@@ -47,7 +47,7 @@ impl Asked {
 
     /// What its responses can be purged by, whatever they carry: `url` is that of [`Asked::url`].
     pub(crate) fn address<'a>(&'a self, url: &'a str) -> Subjects<'a> {
-        let authority = self.authority.as_str();
+        let authority = &*self.authority;
         let host = match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,

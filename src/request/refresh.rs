@@ -155,7 +155,7 @@ fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
     let mut received = Received {
         method: Method::GET,
         scheme,
-        authority: authority.to_owned(),
+        authority: authority.into(),
         target: path.parse::<PathAndQuery>().ok()?,
         version: Version::HTTP_11,
         notable: Notable::of(&fields),

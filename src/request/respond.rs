@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE,
     ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, VARY, VIA,
@@ -23,20 +22,22 @@ use crate::request::notable::Notable;
 use crate::request::plan::Delivery;
 use crate::request::receive::{Refused, Routed};
 use crate::request::tags;
+use crate::request::value;
 use crate::request::worker::Engine;
 use crate::store::{Entry, Extent, Reader, Sealed};
 use crate::telemetry::{Decision, Record};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Renders an answer for the client that asked.
-pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) -> Response<Body> {
+/// Renders an answer for the client that asked. Of the request are taken its fields, whose map the answer's go into, and what the
+/// log knows of it.
+pub(crate) fn respond(engine: Arc<Engine>, request: &mut Routed, answer: Answer) -> Response<Body> {
     let now = engine.clock.moment();
     let (decision, asked_origin) = answer.decision();
     let mut response = match answer {
-        Answer::Stored(delivery) => from_store(&engine, &mut request, delivery, now),
+        Answer::Stored(delivery) => from_store(&engine, request, delivery, now),
         Answer::Filling { share, reader, .. } => {
-            from_fill(&engine, &request, &share, reader, decision.collapsed, now)
+            from_fill(&engine, request, &share, reader, decision.collapsed, now)
         }
         Answer::Passing { response, .. } => {
             let (mut parts, body) = response.into_parts();
@@ -58,7 +59,7 @@ pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) 
         aborted: false,
         route: Some(request.route),
         upstream,
-        line: request.received.line,
+        line: request.received.line.take(),
     });
     hand_over(&mut response, engine, record);
     response
@@ -105,9 +106,7 @@ fn own(refusal: Refusal) -> Response<Body> {
 /// `Via` and `Cache-Status` are appended to what is there: ours is the last hop.
 fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
     fields.append(VIA, engine.via(http::Version::HTTP_11));
-    let mut status = Vec::with_capacity(64);
-    decision.write(&engine.config.server.name, &mut status);
-    if let Ok(status) = HeaderValue::from_maybe_shared(Bytes::from(status)) {
+    if let Ok(status) = value::rendered(|out| decision.write(&engine.name, out)) {
         fields.append(CACHE_STATUS, status);
     }
 }
@@ -232,7 +231,7 @@ fn with(fields: HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
 /// hyper itself tells the length of content that it is given; to a HEAD it is given none.
 fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Body> {
     if head && sealed.trailers().is_none() && allows_length(status) {
-        fields.insert(CONTENT_LENGTH, number(sealed.len()));
+        fields.insert(CONTENT_LENGTH, value::number(sealed.len()));
     }
     let body = match sealed.single() {
         _ if sealed.is_empty() => Body::new(Source::Empty),
@@ -256,13 +255,13 @@ fn stored_ranges(fields: HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> 
     let kind = fields.remove(CONTENT_TYPE);
     let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
     fields.insert(CONTENT_TYPE, parts.content_type());
-    fields.insert(CONTENT_LENGTH, number(parts.length()));
+    fields.insert(CONTENT_LENGTH, value::number(parts.length()));
     with(fields, StatusCode::PARTIAL_CONTENT, Body::pieces(parts.into_pieces(), None))
 }
 
 fn single(mut fields: HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range, complete: Some(complete) }.render());
-    fields.insert(CONTENT_LENGTH, number(range.last - range.first + 1));
+    fields.insert(CONTENT_LENGTH, value::number(range.last - range.first + 1));
     with(fields, StatusCode::PARTIAL_CONTENT, body)
 }
 
@@ -275,7 +274,7 @@ fn part(
     complete: Option<u64>,
 ) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range: within, complete }.render());
-    fields.insert(CONTENT_LENGTH, number(within.last - within.first + 1));
+    fields.insert(CONTENT_LENGTH, value::number(within.last - within.first + 1));
     let body = Body::pieces(sealed.slice(within.first - first, within.last - first), None);
     with(fields, StatusCode::PARTIAL_CONTENT, body)
 }
@@ -320,9 +319,5 @@ fn keep_for_304(fields: &mut HeaderMap) {
 }
 
 fn set_age(fields: &mut HeaderMap, age: Duration) {
-    fields.insert(AGE, number(age.as_secs()));
-}
-
-fn number(number: u64) -> HeaderValue {
-    HeaderValue::from_str(itoa::Buffer::new().format(number)).unwrap_or(HeaderValue::from_static("0"))
+    fields.insert(AGE, value::number(age.as_secs()));
 }
