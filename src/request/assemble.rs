@@ -215,7 +215,8 @@ pub(crate) fn mark(
     sent: Sequence,
 ) -> Result<Marks, &'static str> {
     let labels = Labels::of(&engine.config.cache, response)?;
-    let (url, origin) = (asked.url(), asked.origin());
+    let url = asked.url();
+    let origin = if labels.groups.is_empty() { String::new() } else { asked.origin() };
     let groups: Vec<Group<'_>> = labels.groups.iter().map(|name| Group { origin: &origin, name }).collect();
     let subjects = Subjects { tags: &labels.tags, groups: &groups, ..asked.address(&url) };
     engine.log.intern(&subjects, sent).ok_or(error::PURGED_MEANWHILE)

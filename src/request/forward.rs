@@ -83,7 +83,7 @@ fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {
 /// The authority as a field value: as a rule it came as one.
 fn authority(received: &Received) -> Option<HeaderValue> {
     match received.fields.get(HOST) {
-        Some(host) if host == &received.authority => Some(host.clone()),
+        Some(host) if host.as_bytes() == received.authority.as_bytes() => Some(host.clone()),
         _ => HeaderValue::from_str(&received.authority).ok(),
     }
 }

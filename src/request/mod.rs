@@ -37,6 +37,7 @@ mod refresh;
 mod refused;
 mod respond;
 mod revalidate;
+mod shelf;
 mod tags;
 mod value;
 mod worker;

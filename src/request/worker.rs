@@ -91,7 +91,7 @@ impl Engine {
 
     /// Lets go of what earlier answers taught once it is of no use. To be called now and then.
     pub fn forget_lessons(&self) {
-        self.lessons.tick();
+        self.lessons.tick(self.clock.moment());
     }
 
     /// What makes purges.
