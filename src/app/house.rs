@@ -14,7 +14,12 @@ use crate::validity::Sequence;
 
 /// How often room is made in the store when nothing calls for it at once.
 const TICK: Duration = Duration::from_millis(50);
-/// The pause between two steps of freeing what purges have killed: the walk takes a small share of a core, and never
+/// The pause between two walks over the store that no purge calls for. What has outlived its use stays at most so long
+/// and as long as a walk takes.
+const IDLE: Duration = Duration::from_secs(5);
+/// The same in times of what the last walk took, if that is longer: walking is never what the thread mostly does.
+const IDLE_PER_WALK: u32 = 4;
+/// The pause between two steps of freeing what purges have killed and what has outlived its use: the walk takes a small share of a core, and never
 /// long at a time: less than a hundredth, so that the p99 of hits does not show it. A million responses take eight minutes.
 const REST: Duration = Duration::from_millis(8);
 /// How often the log forgets what no stored response needs any more.
@@ -49,13 +54,25 @@ struct Chores<'a> {
     reloaded: Moment,
     /// The last purge whose dead are freed, or are being freed.
     reclaimed: Sequence,
+    /// When the last walk began, and when the next begins at the latest.
+    began: Moment,
+    due: Moment,
     reclaiming: Option<Reclaiming<'a>>,
 }
 
 impl<'a> Chores<'a> {
     fn new(engine: &'a Engine, clock: Clock) -> Self {
         let now = clock.moment();
-        Self { engine, swept: now, reloaded: now, clock, reclaimed: Sequence::default(), reclaiming: None }
+        Self {
+            engine,
+            clock,
+            swept: now,
+            reloaded: now,
+            reclaimed: Sequence::default(),
+            began: now,
+            due: now + IDLE,
+            reclaiming: None,
+        }
     }
 
     /// How long the thread may rest.
@@ -65,22 +82,24 @@ impl<'a> Chores<'a> {
 
     /// Does a bounded piece of what is to be done.
     fn go_on(&mut self) {
-        self.reclaim();
-        self.engine.forget_lessons();
         let now = self.clock.moment();
+        self.reclaim(now);
+        self.engine.forget_lessons();
         self.sweep(now);
         self.reload(now);
     }
 
-    fn reclaim(&mut self) {
+    fn reclaim(&mut self, now: Moment) {
         if let Some(reclaiming) = &mut self.reclaiming {
             if reclaiming.step() {
                 return;
             }
             self.reclaiming = None;
+            self.due = now + IDLE.max(now.since(self.began) * IDLE_PER_WALK);
         }
         let published = self.engine.log().published();
-        if published > self.reclaimed {
+        if published > self.reclaimed || now >= self.due {
+            self.began = now;
             self.reclaimed = published;
             self.reclaiming = Some(self.engine.store().reclaim(self.engine.log()));
         }

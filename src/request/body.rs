@@ -178,7 +178,7 @@ impl Drop for Body {
                 record.ended = engine.clock.moment();
             }
             record.aborted = !self.ended && !self.source.is_end();
-            engine.telemetry.finish(record);
+            engine.telemetry.finish(&mut record);
         }
     }
 }

@@ -9,7 +9,7 @@ use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 
 use crate::clock::Moment;
-use crate::policy::validation::{make_conditional, offer_tags};
+use crate::policy::validation::{Validators, make_conditional, offer_tags};
 use crate::policy::{EntityTag, reuse};
 use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::coalesce::{Obligation, Verdict};
@@ -66,7 +66,7 @@ impl Job {
         let selects = found.whole.is_some();
         if !selects {
             // Only by its tag can the origin name one that the request does not select.
-            stale.retain(|entry| entry.validators.etag.is_some());
+            stale.retain(|entry| entry.validators().etag.is_some());
         }
         let part = match errand {
             Errand::Rest(part) => Some(part.clone()),
@@ -140,15 +140,16 @@ impl Job {
         }
         let mut head = self.head.clone();
         let fields = &mut head.fields;
-        let validators: Vec<_> = self.stale.iter().map(|entry| &entry.validators).collect();
+        let validators: Vec<_> = self.stale.iter().map(|entry| entry.validators()).collect();
+        let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
         if self.selects {
             make_conditional(fields, &validators);
         } else {
             offer_tags(fields, &validators);
         }
         if let Some(part) = &self.part
-            && let Some(range) = part.entry.extent.missing()
-            && let Some(etag) = part.entry.validators.etag.as_ref().and_then(EntityTag::to_value)
+            && let Some(range) = part.entry.extent().missing()
+            && let Some(etag) = part.entry.validators().etag.as_ref().and_then(EntityTag::to_value)
         {
             fields.insert(RANGE, range);
             fields.insert(IF_RANGE, etag);
@@ -163,7 +164,7 @@ impl Job {
         response: Response<ResponseBody>,
     ) -> Option<(Arc<Entry>, u16)> {
         let part = self.part.take()?;
-        self.asked.range = part.entry.extent.missing();
+        self.asked.range = part.entry.extent().missing();
         let entry = revalidate::complete(engine, &self.asked, receipt, &part, response).await;
         self.asked.range = None;
         entry.map(|entry| (entry, StatusCode::PARTIAL_CONTENT.as_u16()))
@@ -211,8 +212,9 @@ impl Job {
         self.selected().is_some_and(|entry| {
             let alive = engine.log.check(&entry.marks, &entry.stamp);
             let live = alive.map(|alive| Live { entry: entry.clone(), alive });
-            live.is_some_and(|live| plan::stored(&live, now).remaining().is_err())
-                && !entry.terms.stale_if_error.is_zero()
+            let terms = entry.terms();
+            live.is_some_and(|live| plan::stored(&live, &terms, now).remaining().is_err())
+                && !terms.stale_if_error.is_zero()
         })
     }
 

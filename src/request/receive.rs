@@ -19,7 +19,7 @@ use crate::request::error::{self, Refusal};
 use crate::request::notable::{self, Notable};
 use crate::request::worker::Engine;
 use crate::route;
-use crate::telemetry::Line;
+use crate::telemetry::{Asked, Line};
 use crate::upstream::OnHints;
 use crate::validity::Sequence;
 
@@ -153,10 +153,16 @@ impl Received {
 
 /// What the access log wants to know of a request, if there is one.
 pub(crate) fn line(engine: &Engine, head: &Head, client: &Client) -> Option<Box<Line>> {
-    engine.telemetry.wants_access_log().then(|| {
-        let (host, target) = (head.authority.as_bytes(), head.target.as_str().as_bytes());
-        Line::new(client.addr, engine.clock.wall(), host, target, head.version, &head.fields)
-    })
+    let log = engine.telemetry.access_log()?;
+    Some(log.line(&Asked {
+        client: client.addr,
+        time: engine.clock.wall(),
+        method: &head.method,
+        host: head.authority.as_bytes(),
+        target: head.target.as_str().as_bytes(),
+        version: head.version,
+        fields: &head.fields,
+    }))
 }
 
 /// A request that ends here, with what its record needs.

@@ -12,7 +12,7 @@ use crate::request::error::Refusal;
 use crate::request::receive::Refused;
 use crate::request::respond;
 use crate::request::worker::Worker;
-use crate::telemetry::{Decision, Line, Record};
+use crate::telemetry::{Asked, Decision, Record};
 
 /// Stands in the access log for what is not known.
 const UNKNOWN: &[u8] = b"-";
@@ -21,11 +21,17 @@ impl Worker {
     /// Answers a request that the server refuses; `head` is as the client sent it.
     pub fn refuse(&self, head: &Parts, refusal: Refusal, client: SocketAddr) -> Response<Body> {
         let engine = self.shared_engine();
-        let line = engine.telemetry.wants_access_log().then(|| {
+        let line = engine.telemetry.access_log().map(|log| {
             let named = head.headers.get(HOST).map(|host| host.as_bytes());
-            let host = named.or_else(|| Some(head.uri.authority()?.as_str().as_bytes())).unwrap_or_default();
-            let target = head.uri.to_string();
-            Line::new(client, engine.clock.wall(), host, target.as_bytes(), head.version, &head.headers)
+            log.line(&Asked {
+                client,
+                time: engine.clock.wall(),
+                method: &head.method,
+                host: named.or_else(|| Some(head.uri.authority()?.as_str().as_bytes())).unwrap_or_default(),
+                target: head.uri.to_string().as_bytes(),
+                version: head.version,
+                fields: &head.headers,
+            })
         });
         let refused = Refused { method: head.method.clone(), at: engine.clock.moment(), refusal, line };
         respond::refuse(engine, refused)
@@ -35,13 +41,22 @@ impl Worker {
     pub fn unread(&self, refusal: &Refusal, client: SocketAddr) {
         let engine = self.engine();
         let now = engine.clock.moment();
-        let line = engine.telemetry.wants_access_log().then(|| {
-            Line::new(client, engine.clock.wall(), UNKNOWN, UNKNOWN, Version::HTTP_11, &HeaderMap::new())
+        let method = unknown_method();
+        let line = engine.telemetry.access_log().map(|log| {
+            log.line(&Asked {
+                client,
+                time: engine.clock.wall(),
+                method: &method,
+                host: UNKNOWN,
+                target: UNKNOWN,
+                version: Version::HTTP_11,
+                fields: &HeaderMap::new(),
+            })
         });
-        engine.telemetry.finish(Box::new(Record {
+        engine.telemetry.finish(&mut Record {
             decision: Decision::local(refusal.reason),
             status: refusal.status,
-            method: unknown_method(),
+            method,
             received: now,
             first_byte: Some(now),
             ended: now,
@@ -50,7 +65,7 @@ impl Worker {
             route: None,
             upstream: None,
             line,
-        }));
+        });
     }
 }
 

@@ -1,7 +1,8 @@
 //! The last stage: preconditions, ranges, and the fields that tell where an answer came from.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE,
@@ -114,16 +115,15 @@ fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
 fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Body> {
     let entry = &delivery.live.entry;
     entry.count_hit();
-    if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, &entry.extent) {
+    if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, entry.extent()) {
         return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
     }
-    let whole = Whole {
-        status: entry.head.status(),
-        validators: &entry.validators,
-        received: entry.received_wall,
-        length: Some(entry.body.len()),
-    };
-    let shape = shape(engine, request, &whole);
+    let whole = Whole { status: entry.head.status(), length: Some(entry.body.len()) };
+    let shape = shape(engine, request, &whole, || {
+        let validators = entry.validators();
+        let received = entry.received_wall(&validators);
+        (validators, received)
+    });
     let fields = stored_fields(entry, request, now);
     match shape {
         Shape::Whole => stored_whole(fields, whole.status, &entry.body, request.is_head()),
@@ -138,7 +138,7 @@ fn stored_fields(entry: &Entry, request: &mut Routed, now: Moment) -> HeaderMap 
     let mut fields = std::mem::take(&mut request.received.fields);
     fields.clear();
     entry.head.write_to(&mut fields);
-    set_age(&mut fields, entry.terms.age(now.since(entry.received)));
+    set_age(&mut fields, entry.age(now));
     fields
 }
 
@@ -158,13 +158,9 @@ fn from_fill(
         }
         set_age(&mut fields, share.terms.age(now.since(share.received)));
     }
-    let whole = Whole {
-        status: share.status,
-        validators: &share.validators,
-        received: share.received_wall,
-        length: share.length,
-    };
-    match shape(engine, request, &whole) {
+    let whole = Whole { status: share.status, length: share.length };
+    let shape = shape(engine, request, &whole, || (Cow::Borrowed(&share.validators), share.received_wall));
+    match shape {
         // Several ranges are cut from a complete body only.
         Shape::Whole => with(fields, share.status, Body::new(Source::Fill(reader))),
         Shape::Ranges(ranges) => match (&ranges[..], share.length) {
@@ -179,11 +175,9 @@ fn from_fill(
     }
 }
 
-/// What the shape of an answer depends on.
-struct Whole<'a> {
+/// What the shape of every answer depends on.
+struct Whole {
     status: StatusCode,
-    validators: &'a Validators,
-    received: std::time::SystemTime,
     /// Of the content, if known.
     length: Option<u64>,
 }
@@ -196,15 +190,22 @@ enum Shape {
     Unsatisfiable,
 }
 
-/// Preconditions, then ranges (RFC 9110 §13.2.2), for an answer that would be a 200.
-fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
+/// Preconditions, then ranges (RFC 9110 §13.2.2), for an answer that would be a 200. Only these ask by what the response
+/// `can_be_validated`, and when it was received.
+fn shape<'a>(
+    engine: &Engine,
+    request: &Routed,
+    whole: &Whole,
+    can_be_validated: impl FnOnce() -> (Cow<'a, Validators>, SystemTime),
+) -> Shape {
     let asked = &request.received;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
     let selective = asked.notable.has(Notable::CONDITION | Notable::RANGE);
     if !selective || !reads || whole.status != StatusCode::OK {
         return Shape::Whole;
     }
-    match precondition::evaluate(&asked.fields, whole.validators, whole.received) {
+    let (validators, received) = can_be_validated();
+    match precondition::evaluate(&asked.fields, &validators, received) {
         Precondition::NotModified => return Shape::NotModified,
         Precondition::Failed => return Shape::Failed,
         Precondition::Proceed => {}
@@ -213,7 +214,7 @@ fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
     if request.range().is_none() {
         return Shape::Whole;
     }
-    match range::select(&asked.fields, whole.validators, length, engine.config.cache.max_ranges) {
+    match range::select(&asked.fields, &validators, length, engine.config.cache.max_ranges) {
         Ranges::Whole => Shape::Whole,
         Ranges::One(range) => Shape::Ranges(vec![range]),
         Ranges::Many(ranges) => Shape::Ranges(ranges),

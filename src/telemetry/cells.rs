@@ -25,7 +25,7 @@ const CELLS_PER_LINE: usize = 16;
 impl Cells {
     /// `len` counters at zero, for about `threads` threads.
     pub(super) fn new(len: usize, threads: usize) -> Self {
-        let shards = threads.clamp(1, MAX_SHARDS).next_power_of_two();
+        let shards = shards(threads);
         let lines_per_shard = len.div_ceil(CELLS_PER_LINE);
         let lines = (0..shards * lines_per_shard).map(|_| Line::default()).collect();
         Self { len, shards, lines_per_shard, lines }
@@ -34,8 +34,7 @@ impl Cells {
     /// Adds to the counter at `index`, wrapping; an index that does not exist counts nowhere.
     #[inline]
     pub(super) fn add(&self, index: usize, n: u64) {
-        let shard = SHARD.with(|&number| number & (self.shards - 1));
-        if let Some(cell) = self.cell(shard, index) {
+        if let Some(cell) = self.cell(shard_of_thread(self.shards), index) {
             cell.fetch_add(n, Ordering::Relaxed);
         }
     }
@@ -64,7 +63,18 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// Threads are numbered as they first count something.
-    static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many shards are enough for about `threads` threads: a power of two.
+pub(super) fn shards(threads: usize) -> usize {
+    threads.clamp(1, MAX_SHARDS).next_power_of_two()
+}
+
+/// Which of so many shards, a power of two, is this thread's.
+#[inline]
+pub(super) fn shard_of_thread(shards: usize) -> usize {
+    NUMBER.with(|&number| number & (shards - 1))
 }
 
 #[cfg(test)]

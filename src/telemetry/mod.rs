@@ -7,7 +7,7 @@
 //! - [`record`]: one request, from its arrival to the last byte of its answer
 //! - [`metrics`]: everything that is counted; `cells`, `counters` and `histogram` keep counting cheap, `labels` keeps
 //!   the number of series fixed, `gauges` reads levels at each scrape
-//! - `access`, `line`: the access log, written by a thread of its own
+//! - [`access`]: the access log, written by a thread of its own
 //! - [`process`]: the process log, by `tracing`
 //!
 //! Nothing here waits on a serving thread: a request costs a few relaxed additions on cache lines that its thread
@@ -27,22 +27,19 @@ pub(crate) mod exposition;
 mod gauges;
 mod histogram;
 mod labels;
-mod line;
 pub mod metrics;
 pub mod process;
 pub mod record;
 mod timestamp;
 
-pub use access::OpenError;
+pub use access::{AccessLog, Asked, Line, OpenError};
 pub use decision::{CacheName, Decision, Forward, Outcome, StatusClass};
 pub use gauges::{OpenConnection, StoreFigures};
 pub use labels::Labels;
 pub use metrics::{FetchResult, Metrics};
 pub use process::{ProcessLog, ProcessLogError, install_process_log};
-pub use record::{Line, Record};
+pub use record::Record;
 pub use timestamp::rfc3339;
-
-use access::AccessLog;
 
 /// The one place where things are counted and logged; shared by all threads.
 #[derive(Debug)]
@@ -74,20 +71,20 @@ impl Telemetry {
         &self.metrics
     }
 
-    /// Whether a [`Record`] should carry a [`Line`]. If not, a request allocates nothing for telemetry.
-    pub fn wants_access_log(&self) -> bool {
-        self.access.is_some()
+    /// What makes the [`Line`] that a [`Record`] should carry; `None` if it should carry none.
+    pub fn access_log(&self) -> Option<&AccessLog> {
+        self.access.as_ref()
     }
 
-    /// Counts the request and queues its access-log line; never waits. Call it when the body has ended.
-    pub fn finish(&self, record: Box<Record>) {
-        self.metrics.request(&record);
+    /// Counts the request and takes its access-log line; never waits. Call it when the body has ended.
+    pub fn finish(&self, record: &mut Record) {
+        self.metrics.request(record);
         if let Some(log) = &self.access {
             log.push(record);
         }
     }
 
-    /// Waits, for two seconds at most, until the access log has been written as far as it is queued; blocks the
+    /// Waits, for two seconds at most, until the access log has been written as far as it has come; blocks the
     /// thread. Dropping the last handle does so, too, but nobody knows for certain when that is.
     pub fn flush(&self) {
         if let Some(log) = &self.access {
@@ -104,7 +101,8 @@ impl Telemetry {
 
 #[cfg(test)]
 mod tests {
-    use super::record::tests::{line, record};
+    use super::access::tests::asked;
+    use super::record::tests::record;
     use super::*;
     use crate::config::{Log, LogFormat};
 
@@ -120,9 +118,9 @@ mod tests {
         };
         let labels = Labels { routes: vec!["api"], ..Labels::default() };
         let telemetry = Telemetry::new(&log, &Clock::system(), &labels).unwrap();
-        assert!(telemetry.wants_access_log());
-        telemetry.finish(Box::new(Record { line: Some(line()), ..record() }));
-        telemetry.finish(Box::new(record()));
+        let line = telemetry.access_log().map(|log| log.line(&asked()));
+        telemetry.finish(&mut Record { line, ..record() });
+        telemetry.finish(&mut record());
         telemetry.flush();
 
         let written = std::fs::read_to_string(path).unwrap();
@@ -136,8 +134,8 @@ mod tests {
     #[test]
     fn without_an_access_log_nothing_is_wanted_for_it() {
         let telemetry = Telemetry::quiet();
-        assert!(!telemetry.wants_access_log());
-        telemetry.finish(Box::new(Record { line: Some(line()), ..record() }));
+        assert!(telemetry.access_log().is_none());
+        telemetry.finish(&mut record());
         telemetry.flush();
         assert!(telemetry.render_metrics().contains("larder_dropped_log_lines_total 0\n"));
     }

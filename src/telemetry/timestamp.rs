@@ -1,76 +1,100 @@
 //! Dates as logs write them, in UTC.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::cell::Cell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment taken apart. What lies before 1970 shows as 1970.
-struct Civil {
-    year: u64,
-    /// From 1.
-    month: u8,
-    day: u8,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    millis: u32,
+thread_local! {
+    static LAST_RFC3339: Last<19> = const { Last::none() };
+    static LAST_COMMON: Last<26> = const { Last::none() };
 }
 
 /// `2026-11-21T06:19:33.042Z` (RFC 3339).
 pub fn rfc3339(time: SystemTime) -> String {
-    let Civil { year, month, day, hour, minute, second, millis } = Civil::of(time);
-    let parts = [
-        (year, 4, '-'),
-        (month.into(), 2, '-'),
-        (day.into(), 2, 'T'),
-        (hour, 2, ':'),
-        (minute, 2, ':'),
-        (second, 2, '.'),
-        (millis.into(), 3, 'Z'),
-    ];
-    let mut out = String::with_capacity(24);
-    for (number, width, end) in parts {
-        out.extend(digits(number, width).map(char::from));
-        out.push(end);
-    }
-    out
+    let mut out = Vec::with_capacity(24);
+    write_rfc3339(time, &mut out);
+    out.into_iter().map(char::from).collect()
 }
 
-/// The last `width` decimal digits.
-fn digits(number: u64, width: u32) -> impl Iterator<Item = u8> {
-    (0..width).rev().map(move |place| b'0' + (number / 10_u64.pow(place) % 10) as u8)
+/// Appends the same.
+pub(super) fn write_rfc3339(time: SystemTime, out: &mut Vec<u8>) {
+    let since = since_epoch(time);
+    let second = LAST_RFC3339.with(|last| last.or_render(since.as_secs(), rfc3339_second));
+    out.extend_from_slice(&second);
+    let [a, b, c] = digits(since.subsec_millis().into());
+    out.extend_from_slice(&[b'.', a, b, c, b'Z']);
 }
 
-/// `21/Nov/2026:06:19:33 +0000`, as in the combined log format.
+/// Appends `21/Nov/2026:06:19:33 +0000`, as in the combined log format.
 pub(super) fn write_common(time: SystemTime, out: &mut Vec<u8>) {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let Civil { year, month, day, hour, minute, second, .. } = Civil::of(time);
-    let month = MONTHS.get(usize::from(month) - 1).unwrap_or(&"???");
-    out.extend(digits(day.into(), 2));
-    out.push(b'/');
-    out.extend_from_slice(month.as_bytes());
-    out.push(b'/');
-    for (number, width, end) in [(year, 4, b':'), (hour, 2, b':'), (minute, 2, b':'), (second, 2, b' ')] {
-        out.extend(digits(number, width));
-        out.push(end);
-    }
-    out.extend_from_slice(b"+0000");
+    let second = LAST_COMMON.with(|last| last.or_render(since_epoch(time).as_secs(), common_second));
+    out.extend_from_slice(&second);
 }
 
-impl Civil {
-    fn of(time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (seconds, millis) = (since.as_secs(), since.subsec_millis());
-        let (year, month, day) = date(seconds / 86_400);
-        Self {
-            year,
-            month,
-            day,
-            hour: seconds / 3600 % 24,
-            minute: seconds / 60 % 60,
-            second: seconds % 60,
-            millis,
-        }
+/// The second that this thread has rendered last: most lines are of the same one as the line before.
+struct Last<const N: usize>(Cell<(u64, [u8; N])>);
+
+impl<const N: usize> Last<N> {
+    const fn none() -> Self {
+        Self(Cell::new((u64::MAX, [0; N])))
     }
+
+    fn or_render(&self, second: u64, render: fn(u64) -> [u8; N]) -> [u8; N] {
+        let (last, text) = self.0.get();
+        if last == second {
+            return text;
+        }
+        let text = render(second);
+        self.0.set((second, text));
+        text
+    }
+}
+
+/// What lies before 1970 shows as 1970.
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// `2026-11-21T06:19:33`
+fn rfc3339_second(second: u64) -> [u8; 19] {
+    let (year, month, day) = date(second / 86_400);
+    let [y0, y1, y2, y3] = digits(year);
+    let [m0, m1] = digits(month.into());
+    let [d0, d1] = digits(day.into());
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = time_of_day(second);
+    [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', t0, t1, t2, t3, t4, t5, t6, t7]
+}
+
+/// `21/Nov/2026:06:19:33 +0000`
+fn common_second(second: u64) -> [u8; 26] {
+    const MONTHS: [&[u8; 3]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let (year, month, day) = date(second / 86_400);
+    let [d0, d1] = digits(day.into());
+    let [m0, m1, m2] = **MONTHS.get(usize::from(month) - 1).unwrap_or(&b"???");
+    let [y0, y1, y2, y3] = digits(year);
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = time_of_day(second);
+    let mut text = *b"21/Nov/2026:06:19:33 +0000";
+    let [front @ .., _, _, _, _, _, _] = &mut text;
+    *front = [d0, d1, b'/', m0, m1, m2, b'/', y0, y1, y2, y3, b':', t0, t1, t2, t3, t4, t5, t6, t7];
+    text
+}
+
+/// `06:19:33`
+fn time_of_day(second: u64) -> [u8; 8] {
+    let [h0, h1] = digits(second / 3600 % 24);
+    let [m0, m1] = digits(second / 60 % 60);
+    let [s0, s1] = digits(second % 60);
+    [h0, h1, b':', m0, m1, b':', s0, s1]
+}
+
+/// The last `N` decimal digits.
+fn digits<const N: usize>(mut number: u64) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    digits
 }
 
 /// Year, month and day of the day `days` after 1970-01-01.
@@ -94,8 +118,6 @@ fn date(days: u64) -> (u64, u8, u8) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -119,6 +141,22 @@ mod tests {
     fn milliseconds_are_cut_not_rounded() {
         let time = UNIX_EPOCH + Duration::from_micros(1_767_225_599_999_999);
         assert_eq!(rfc3339(time), "2025-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_remembered_second_is_used_for_no_other() {
+        let both = |seconds: u64| {
+            let mut out = Vec::new();
+            let time = UNIX_EPOCH + Duration::from_millis(seconds * 1_000 + 7);
+            write_rfc3339(time, &mut out);
+            write_common(time, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let [first, second] = [
+            "1970-01-01T00:00:01.007Z01/Jan/1970:00:00:01 +0000",
+            "1970-01-02T00:00:01.007Z02/Jan/1970:00:00:01 +0000",
+        ];
+        assert_eq!([1, 86_401, 86_401, 1].map(both), [first, second, second, first]);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Writer {
     /// # Errors
     ///
     /// It is not to be stored. If it is not of the length that was declared, it has failed.
-    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Result<Arc<Sealed>, NotSealed> {
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Result<Sealed, NotSealed> {
         if self.ended || self.shared.limits.expected.is_some_and(|expected| expected != self.total) {
             self.end(End::Failed(WRONG_LENGTH));
             return Err(NotSealed(WRONG_LENGTH));

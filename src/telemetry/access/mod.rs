@@ -1,47 +1,60 @@
-//! The access log: a bounded queue in front of a thread that writes.
+//! The access log: lines rendered by the serving threads, and a thread that writes them.
 //!
-//! A serving thread never waits for a disk or a pipe. If the writer falls behind by [`QUEUE`] lines, or writing
-//! fails, lines are lost, and counted. A line copies a bounded amount of what the client sent, so that the queue is
-//! bounded in bytes, too.
+//! A serving thread never waits for a disk or a pipe. It renders the request's part of a line when the request comes and the
+//! whole when the answer has ended, into a buffer of its own, where the writer finds it: at the latest when it has rested for
+//! 5 ms. If the writer falls behind by [`LIMIT`] for a thread, or writing fails, lines are lost, and counted. A line shows a
+//! bounded amount of what the client sent.
+//!
+//! - [`line`]: what is in a line, as the request and its record tell; [`json`] and [`text`] write it, with [`pieces`] and
+//!   [`escape`]
+//! - [`waiting`]: the buffers between the serving threads and the writer
+//! - [`writer`]: the thread
 
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
 use super::labels::Labels;
-use super::line::{Format, Names};
 use super::record::Record;
 use crate::config::Log;
 
-/// Most lines that wait for the writer; about 8 MB if every client sends as much as a line holds.
-const QUEUE: usize = 2048;
-/// So many bytes are gathered at most before they are written.
-const BATCH: usize = 64 * 1024;
-/// How long the writer rests when it has written all there is, so that lines gather and no serving thread has to wake it for
-/// each. The queue holds what comes meanwhile, up to 400,000 lines a second.
-const REST: Duration = Duration::from_millis(5);
+mod escape;
+mod json;
+mod line;
+mod pieces;
+mod text;
+mod waiting;
+mod writer;
+
+pub use line::{Asked, Line};
+
+use line::Format;
+use waiting::{Added, Waiting};
+use writer::{Call, Writer};
+
+/// Most bytes that wait for the writer, for each thread: some 4,000 lines. As much again may be on its way to the file.
+const LIMIT: usize = 1024 * 1024;
+/// Calls that wait while the writer writes. One would do to have it look again.
+const CALLS: usize = 16;
 /// How long a flush waits for the writer: a pipe that nobody reads any more must not hold up the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The serving threads' end of the access log.
-pub(super) struct AccessLog {
-    queue: SyncSender<Message>,
+pub struct AccessLog {
+    format: Format,
+    waiting: Arc<Waiting>,
+    writer: SyncSender<Call>,
     dropped: Counter,
     /// A flush was waited for in vain: nobody waits for another.
     stuck: AtomicBool,
-}
-
-enum Message {
-    Line(Box<Record>),
-    /// Dropped by the writer once everything before it is written.
-    Flush(SyncSender<()>),
 }
 
 impl AccessLog {
@@ -55,32 +68,45 @@ impl AccessLog {
                 Err(source) => return Err(OpenError::File { path: path.clone(), source }),
             },
         };
-        Self::start(Format::new(format, Names::of(labels)), sink, QUEUE, dropped).map(Some)
+        // Other threads than those that serve are numbered, too: with twice as many shards few share one.
+        let waiting = Waiting::new(labels.threads * 2, LIMIT);
+        Self::start(Format::new(format, labels), sink, waiting, dropped).map(Some)
     }
 
     fn start(
         format: Format,
         sink: Box<dyn Write + Send>,
-        queue: usize,
+        waiting: Waiting,
         dropped: Counter,
     ) -> Result<Self, OpenError> {
-        let (sender, messages) = sync_channel(queue);
-        let writer = Writer { format, sink, dropped: dropped.clone(), failing: false };
+        let waiting = Arc::new(waiting);
+        let (sender, calls) = sync_channel(CALLS);
+        let writer = Writer::new(waiting.clone(), sink, dropped.clone());
         thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || writer.run(&messages))
+            .spawn(move || writer.run(&calls))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: sender, dropped, stuck: AtomicBool::new(false) })
+        Ok(Self { format, waiting, writer: sender, dropped, stuck: AtomicBool::new(false) })
     }
 
-    /// Queues a line, if the record has one, or drops and counts it.
-    pub(super) fn push(&self, record: Box<Record>) {
-        if record.line.is_some() && self.queue.try_send(Message::Line(record)).is_err() {
-            self.dropped.inc();
+    /// Renders the request's part of a line, for its [`Record`].
+    pub fn line(&self, asked: &Asked<'_>) -> Box<Line> {
+        self.format.begin(asked)
+    }
+
+    /// Hands over the record's line, if it has one, or drops and counts it.
+    pub(super) fn push(&self, record: &mut Record) {
+        let Some(line) = record.line.take() else { return };
+        match self.waiting.add(|text| self.format.end(&line, record, text)) {
+            Added::Waits => {}
+            // If calls are waiting, it will look for lines anyway.
+            Added::CallsWriter => _ = self.writer.try_send(Call::Wake),
+            Added::Lost => _ = self.dropped.inc(),
         }
+        line.recycle();
     }
 
-    /// Waits until what is queued now has been written, at most about [`FLUSH_TIMEOUT`] for queueing and for writing each,
+    /// Waits until what waits now has been written, at most about [`FLUSH_TIMEOUT`] for calling and for writing each,
     /// and only once if in vain.
     pub(super) fn flush(&self) {
         if !self.stuck.load(Ordering::Relaxed) && !self.is_flushed_in_time() {
@@ -92,12 +118,12 @@ impl AccessLog {
     fn is_flushed_in_time(&self) -> bool {
         const PAUSE: Duration = Duration::from_millis(50);
         let (written, waiting) = sync_channel(0);
-        let mut message = Message::Flush(written);
+        let mut call = Call::Flush(written);
         for _ in 0..FLUSH_TIMEOUT.as_millis() / PAUSE.as_millis() {
-            match self.queue.try_send(message) {
+            match self.writer.try_send(call) {
                 // Nothing is ever sent: this ends when the writer lets go of the other end, or in time.
                 Ok(()) => return waiting.recv_timeout(FLUSH_TIMEOUT) == Err(RecvTimeoutError::Disconnected),
-                Err(TrySendError::Full(returned)) => message = returned,
+                Err(TrySendError::Full(returned)) => call = returned,
                 Err(TrySendError::Disconnected(_)) => return true,
             }
             thread::sleep(PAUSE);
@@ -118,59 +144,6 @@ impl fmt::Debug for AccessLog {
     }
 }
 
-/// The thread's end.
-struct Writer {
-    format: Format,
-    sink: Box<dyn Write + Send>,
-    dropped: Counter,
-    /// The last write failed; said once, not once per line.
-    failing: bool,
-}
-
-impl Writer {
-    /// Ends when the queue is empty and nobody can add to it.
-    fn run(mut self, messages: &Receiver<Message>) {
-        let mut batch = Vec::with_capacity(BATCH + 8 * 1024);
-        while let Ok(first) = messages.recv() {
-            let (mut lines, mut flushed) = (0, Vec::new());
-            let mut next = Some(first);
-            // When idle a line leaves at once; those that follow it gather for a moment.
-            while let Some(message) = next {
-                match message {
-                    Message::Line(record) => {
-                        if let Some(line) = &record.line {
-                            self.format.write(&record, line, &mut batch);
-                            lines += 1;
-                        }
-                    }
-                    Message::Flush(done) => flushed.push(done),
-                }
-                next = if batch.len() < BATCH { messages.try_recv().ok() } else { None };
-            }
-            let is_all = batch.len() < BATCH;
-            self.write(&batch, lines);
-            batch.clear();
-            drop(flushed);
-            if is_all {
-                thread::sleep(REST);
-            }
-        }
-    }
-
-    fn write(&mut self, batch: &[u8], lines: u64) {
-        match self.sink.write_all(batch).and_then(|()| self.sink.flush()) {
-            Ok(()) => self.failing = false,
-            Err(error) => {
-                self.dropped.inc_by(lines);
-                if !self.failing {
-                    tracing::error!(%error, "the access log cannot be written; lines are being lost");
-                }
-                self.failing = true;
-            }
-        }
-    }
-}
-
 /// Why there is no access log.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -188,19 +161,27 @@ pub enum OpenError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Sender, channel};
+pub(super) mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use super::super::record::tests::{line, record};
+    pub(crate) use super::line::tests::asked;
     use super::*;
     use crate::config::LogFormat;
-
-    fn format() -> Format {
-        Format::new(LogFormat::Text, Names::of(&Labels::default()))
-    }
+    use crate::telemetry::record::tests::record;
 
     fn push(log: &AccessLog) {
-        log.push(Box::new(Record { line: Some(line()), ..record() }));
+        log.push(&mut Record { line: Some(log.line(&asked())), ..record() });
+    }
+
+    fn format() -> Format {
+        Format::new(LogFormat::Text, &Labels::default())
+    }
+
+    /// The length of a line of [`push`], in bytes.
+    fn line_length() -> usize {
+        let mut out = Vec::new();
+        format().end(&format().begin(&asked()), &record(), &mut out);
+        out.len()
     }
 
     /// Reports each write, then holds it until it is let go.
@@ -220,12 +201,18 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_full_queue_drops_lines_and_counts_them() {
-        let dropped = Counter::default();
+    /// A log with room for three lines, its writes, and what lets them go.
+    fn gated(dropped: &Counter) -> (AccessLog, Receiver<Vec<u8>>, Sender<io::Result<()>>) {
         let ((arrived, writes), (let_go, gate)) = (channel(), channel());
         let sink = Box::new(Gate { arrived, let_go: gate });
-        let log = AccessLog::start(format(), sink, 3, dropped.clone()).unwrap();
+        let waiting = Waiting::new(1, 3 * line_length());
+        (AccessLog::start(format(), sink, waiting, dropped.clone()).unwrap(), writes, let_go)
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_dropped_and_counted() {
+        let dropped = Counter::default();
+        let (log, writes, let_go) = gated(&dropped);
 
         push(&log);
         let first = writes.recv().unwrap();
@@ -236,17 +223,15 @@ mod tests {
         let second = writes.recv().unwrap();
         let_go.send(Ok(())).unwrap();
         drop(log);
-        assert_eq!(first.iter().filter(|&&byte| byte == b'\n').count(), 1);
-        assert_eq!(second.iter().filter(|&&byte| byte == b'\n').count(), 3, "what waits leaves in one write");
+        assert_eq!(first.len(), line_length());
+        assert_eq!(second.len(), 3 * line_length(), "what waits leaves in one write");
         assert_eq!(dropped.get(), 2);
     }
 
     #[test]
     fn failed_writes_are_counted_and_the_next_is_tried() {
         let dropped = Counter::default();
-        let ((arrived, writes), (let_go, gate)) = (channel(), channel());
-        let sink = Box::new(Gate { arrived, let_go: gate });
-        let log = AccessLog::start(format(), sink, 3, dropped.clone()).unwrap();
+        let (log, writes, let_go) = gated(&dropped);
 
         for (answer, lost) in [(Err(io::ErrorKind::StorageFull.into()), 1), (Ok(()), 1)] {
             push(&log);
@@ -257,6 +242,17 @@ mod tests {
             writes.recv().unwrap();
             let_go.send(Ok(())).unwrap();
             assert_eq!(dropped.get(), lost);
+        }
+    }
+
+    /// The writer falls asleep as soon as it finds nothing, and each line has to wake it.
+    #[test]
+    fn no_line_is_forgotten_by_a_writer_that_falls_asleep() {
+        let (log, writes, let_go) = gated(&Counter::default());
+        for _ in 0..100 {
+            push(&log);
+            assert_eq!(writes.recv().unwrap().len(), line_length());
+            let_go.send(Ok(())).unwrap();
         }
     }
 
