@@ -233,18 +233,16 @@ pub(super) fn has_any(fields: &HeaderMap, names: &[HeaderName]) -> bool {
     fields.keys().any(|name| names.contains(name))
 }
 
-/// The fields of a response that are stored (RFC 9111 §3.1): all but those of the connection, those between proxies,
-/// and `omitted`. Order and repeats are kept. The values share memory with the originals.
-pub fn storable_fields(response: &HeaderMap, omitted: &[HeaderName]) -> HeaderMap {
+/// The fields of a response that are stored (RFC 9111 §3.1), in order, repeats kept: all but those of the connection, those
+/// between proxies, and `omitted`.
+pub fn storable_fields<'a>(
+    response: &'a HeaderMap,
+    omitted: &'a [HeaderName],
+) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     let named = named_in_connection(response);
-    let mut stored = HeaderMap::with_capacity(response.keys_len());
-    for (name, value) in response {
-        let is_kept = !is_never_stored(name) && !named.contains(name) && !omitted.contains(name);
-        if is_kept {
-            stored.append(name, value.clone());
-        }
-    }
-    stored
+    response
+        .iter()
+        .filter(move |(name, _)| !is_never_stored(name) && !named.contains(name) && !omitted.contains(name))
 }
 
 /// Fields that are in no stored response.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue};
+use http::header::{
+    AGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue,
+};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -330,14 +332,14 @@ fn actual_extent(extent: &Extent, asked: &Asked, came: u64) -> Option<Extent> {
 /// The head as it is stored: without the fields that must not be (RFC 9111 §3.1) and without those that are
 /// made anew for each answer.
 pub(crate) fn pack(engine: &Engine, status: StatusCode, fields: &HeaderMap, terms: &Terms) -> Option<Head> {
-    let mut stored = storable_fields(fields, &terms.omitted);
-    for name in [CONTENT_LENGTH, http::header::AGE] {
-        stored.remove(name);
-    }
-    if status == StatusCode::PARTIAL_CONTENT {
-        stored.remove(CONTENT_RANGE);
-    }
-    Head::pack(status, &stored, &engine.budget)
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    let is_made_anew = |name: &HeaderName| match *name {
+        AGE | CONTENT_LENGTH => true,
+        CONTENT_RANGE => is_part,
+        _ => false,
+    };
+    let stored = storable_fields(fields, &terms.omitted).filter(|(name, _)| !is_made_anew(name));
+    Head::pack(status, stored, &engine.budget)
 }
 
 fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<Arc<Entry>> {
