@@ -60,7 +60,11 @@ pub struct Head {
 impl Head {
     /// Packs `fields`, in order, repeats kept. `None`: there is no memory for it, or it is larger than any that a
     /// connection takes in.
-    pub fn pack(status: StatusCode, fields: &HeaderMap, budget: &Arc<Budget>) -> Option<Self> {
+    pub fn pack<'a>(
+        status: StatusCode,
+        fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+        budget: &Arc<Budget>,
+    ) -> Option<Self> {
         let mut packed = Vec::new();
         for (name, value) in fields {
             if let Some(number) = lexicon::number_of_line(name, value) {
