@@ -42,8 +42,8 @@ fn lookup(c: &mut Criterion) {
     let kitchen = Kitchen::new();
     let keys: Vec<CacheKey> =
         (0..ENTRIES).map(|i| CacheKey::of("http", "api.example.com", &format!("/{i}"))).collect();
-    for (i, key) in keys.iter().enumerate() {
-        kitchen.store.commit(*key, &format!("api.example.com/{i}"), Arc::new(Entry::new(kitchen.entry(&[]))));
+    for key in &keys {
+        kitchen.store.commit(*key, Arc::new(Entry::new(kitchen.entry(&[])).unwrap()));
     }
     let missing = CacheKey::of("http", "api.example.com", "/nothing");
     let mut next = 0;
@@ -60,7 +60,7 @@ fn lookup(c: &mut Criterion) {
 fn liveness(c: &mut Criterion) {
     let kitchen = Kitchen::new();
     for (name, tags) in [("no tag", &TAGS[..0]), ("8 tags", &TAGS[..])] {
-        let entry = Entry::new(kitchen.entry(tags));
+        let entry = Entry::new(kitchen.entry(tags)).unwrap();
         c.bench_function(&format!("liveness: {name}, nothing purged since"), |b| {
             b.iter(|| kitchen.log.check(black_box(&entry.marks), black_box(&entry.stamp)));
         });
@@ -174,7 +174,7 @@ impl Kitchen {
         let subjects =
             Subjects { tags, ..Subjects::address("api.example.com", "api.example.com/products/42") };
         NewEntry {
-            head: Head::pack(StatusCode::OK, &response, &self.budget).map(Arc::new).unwrap(),
+            head: Head::pack(StatusCode::OK, &response, &self.budget).unwrap(),
             body: Sealed::concat(vec![self.budget.bytes(&[b'x'; 1024]).unwrap()]),
             extent: Extent::Whole,
             terms: lasting_terms(&request, &response),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use cap::Cap;
 
 use larder::clock::{Clock, Moment};
-use larder::validity::{Fact, Held, Kind, Log, Marks, Stamp, Subject, Subjects};
+use larder::validity::{Fact, Kind, Log, Marks, Stamp, Subject, Subjects};
 
 /// The allocator of the program, counting what is asked of it.
 #[global_allocator]
@@ -60,11 +60,12 @@ fn intern(log: &Log, url: &str, tags: &[&str]) -> Marks {
 fn widely_carried_tag() {
     let log = Log::new();
     let before = ALLOCATOR.allocated();
-    let held: Vec<Held> = (0..RESPONSES)
+    let held: Vec<Marks> = (0..RESPONSES)
         .map(|i| {
             let (url, own) = (format!("shop.example.com/products/{i}"), format!("product-{}", i % TAGS));
-            intern(&log, &url, &["everywhere", &own]).hold(1_000)
+            intern(&log, &url, &["everywhere", &own])
         })
+        .inspect(|marks| marks.hold(1_000))
         .collect();
     let each = (ALLOCATOR.allocated() - before) / RESPONSES;
     println!("{RESPONSES} responses of one tag that all carry and one of {TAGS} others; {each} bytes each");
@@ -142,8 +143,9 @@ fn checks() {
 fn many_purges(tend: fn(&Log), subject: fn(usize, &str) -> Subject<'_>) {
     let log = Log::new();
     // What is stored meanwhile stays, and so do its cells.
-    let held: Vec<Held> = (0..1_000)
-        .map(|i| intern(&log, &format!("shop.example.com/{i}"), &[&format!("kept-{i}")]).hold(1_000))
+    let held: Vec<Marks> = (0..1_000)
+        .map(|i| intern(&log, &format!("shop.example.com/{i}"), &[&format!("kept-{i}")]))
+        .inspect(|marks| marks.hold(1_000))
         .collect();
     log.sweep();
     let before = ALLOCATOR.allocated();

@@ -15,22 +15,25 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A point on the boot clock (`CLOCK_BOOTTIME` where there is one, else the monotonic clock).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(Duration);
+pub struct Moment {
+    /// Since boot. They last 584 years.
+    nanos: u64,
+}
 
 impl Moment {
     /// The time from `earlier` to this moment; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Moment) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
 
-    /// Nanoseconds since boot, for storing a moment in an atomic. It lasts 584 years.
+    /// Nanoseconds since boot, for storing a moment in an atomic.
     pub fn to_nanos(self) -> u64 {
-        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+        self.nanos
     }
 
     /// The moment `nanos` nanoseconds after boot.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(Duration::from_nanos(nanos))
+        Self { nanos }
     }
 }
 
@@ -38,7 +41,7 @@ impl Add<Duration> for Moment {
     type Output = Moment;
 
     fn add(self, rhs: Duration) -> Moment {
-        Moment(self.0.saturating_add(rhs))
+        Moment { nanos: self.nanos.saturating_add(whole_nanos(rhs)) }
     }
 }
 
@@ -84,7 +87,11 @@ fn boot_time() -> Moment {
     let time = clock_gettime(BOOT_CLOCK);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Moment(Duration::new(seconds, nanos))
+    Moment::from_nanos(whole_nanos(Duration::new(seconds, nanos)))
+}
+
+fn whole_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A clock for tests: both hands stand still until [`advance`](Manual::advance) moves them together.
@@ -107,8 +114,7 @@ impl Manual {
 
     /// Moves both hands forward.
     pub fn advance(&self, by: Duration) {
-        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.elapsed_nanos.fetch_add(nanos, Ordering::SeqCst);
+        self.elapsed_nanos.fetch_add(whole_nanos(by), Ordering::SeqCst);
     }
 
     /// What the wall clock shows.
@@ -117,7 +123,7 @@ impl Manual {
     }
 
     fn moment(&self) -> Moment {
-        Moment(Duration::from_secs(86_400) + self.elapsed())
+        Moment::from_nanos(0) + Duration::from_secs(86_400) + self.elapsed()
     }
 
     fn elapsed(&self) -> Duration {

@@ -166,7 +166,7 @@ fn defaults_are_those_of_the_documentation() {
 
     let [route] = config.routes.as_slice() else { panic!("one route") };
     assert_eq!((route.name.as_str(), route.upstream), ("default", 0));
-    assert_eq!(route.rules, Rules::default());
+    assert_eq!(*route.rules, Rules::default());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_route_lays_down_its_rules() {
          [[route]]\nheuristic = false\n",
     );
     assert_eq!(
-        config.routes[0].rules,
+        *config.routes[0].rules,
         Rules {
             cache: true,
             ttl: Some(Duration::from_secs(300)),
@@ -193,8 +193,8 @@ fn a_route_lays_down_its_rules() {
         }
     );
     let heuristic = Some(Heuristic { fraction: 0.2, max: Duration::from_secs(86_400) });
-    assert_eq!(config.routes[1].rules, Rules { cache: false, heuristic, ..Rules::default() });
-    assert_eq!(config.routes[2].rules, Rules::default());
+    assert_eq!(*config.routes[1].rules, Rules { cache: false, heuristic, ..Rules::default() });
+    assert_eq!(*config.routes[2].rules, Rules::default());
     assert_eq!(config.routes.len(), 3, "nothing is left over for another");
     assert_eq!(config.routes[1].name, "route-2");
 }

@@ -57,27 +57,54 @@ impl House {
         Self { clock, log: Log::new(), budget, store }
     }
 
+    /// What an API sends: a head of its own for each, and two tags.
     fn put(&self, i: usize, content: &[u8]) {
         let url = format!("shop.example.com/products/{i}?currency=eur&view=full");
         let own = format!("product-{i}");
+        self.store_under(&url, &["products", &own], &fields(i), content);
+    }
+
+    /// What a server of files sends.
+    fn put_plain(&self, i: usize, content: &[u8]) {
+        let date = if i.is_multiple_of(2) {
+            "Sat, 21 Nov 2026 07:00:00 GMT"
+        } else {
+            "Sat, 21 Nov 2026 07:00:01 GMT"
+        };
+        let lines = [
+            ("server", "nginx/1.26.3"),
+            ("date", date),
+            ("content-type", "application/json"),
+            ("last-modified", "Sat, 21 Nov 2026 06:00:00 GMT"),
+            ("etag", "\"67434a80-3e8\""),
+            ("cache-control", "public, max-age=86400"),
+            ("accept-ranges", "bytes"),
+        ];
+        let line = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let fields = lines.into_iter().map(line).collect();
+        self.store_under(&format!("bench.example/plain/1000/{i}"), &[], &fields, content);
+    }
+
+    fn store_under(&self, url: &str, tags: &[&str], fields: &HeaderMap, content: &[u8]) {
         let sent = self.log.published();
-        let subjects = Subjects { tags: &["products", &own], ..Subjects::address("shop.example.com", &url) };
-        let fields = fields(i);
+        let (host, _) = url.split_once('/').unwrap();
+        let subjects = Subjects { tags, ..Subjects::address(host, url) };
         let entry = NewEntry {
-            head: Arc::new(Head::pack(StatusCode::OK, &fields, &self.budget).unwrap()),
+            head: Head::pack(StatusCode::OK, fields, &self.budget).unwrap(),
             body: Sealed::concat(
                 content.chunks(1 << 16).map(|chunk| self.budget.bytes(chunk).unwrap()).collect(),
             ),
             extent: Extent::Whole,
             terms: terms(),
-            validators: Validators::of(&fields),
+            validators: Validators::of(fields),
             variant: Variant::default(),
             received: self.clock.moment(),
             received_wall: self.clock.wall(),
             marks: self.log.intern(&subjects, sent).unwrap(),
             stamp: Stamp::new(sent),
         };
-        self.store.commit(CacheKey::of("https", "shop.example.com", &url), &url, Arc::new(Entry::new(entry)));
+        let key = CacheKey::of("https", host, url);
+        self.store.commit(key, Arc::new(Entry::new(entry).unwrap()));
     }
 }
 
@@ -118,11 +145,21 @@ fn what_is_charged_is_what_is_taken() {
     let house = House::new();
     house.put(usize::MAX, b"what is set up once is not counted");
     let mut stored = 0;
-    for (count, len) in [(30_000, 100), (30_000, 1_024), (1_000, 20_000), (300, 200_000)] {
+    let put: [fn(&House, usize, &[u8]); 2] = [House::put, House::put_plain];
+    let [api, files] = put;
+    println!("an entry: {} bytes", size_of::<Entry>());
+    for (put, count, len) in [
+        (files, 60_000, 256),
+        (files, 60_000, 1_000),
+        (api, 30_000, 100),
+        (api, 30_000, 1_024),
+        (api, 1_000, 20_000),
+        (api, 300, 200_000),
+    ] {
         let content = vec![7; len];
         let before = (resident(), house.budget.used());
         for i in stored..stored + count {
-            house.put(i, &content);
+            put(&house, i, &content);
         }
         stored += count;
         house.store.tick();

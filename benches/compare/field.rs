@@ -11,7 +11,7 @@ use crate::workloads::House;
 
 /// The path by which a server is asked whether it is ready.
 const READY: &str = "/plain/256/ready";
-/// Makes this binary the raw floor; the address follows.
+/// Makes this binary the raw floor; the address and the number of copies follow.
 pub(crate) const RAW: &str = "--be-the-raw-floor";
 /// Makes this binary the hyper proxy; its address and the origin's follow.
 pub(crate) const PROXY: &str = "--be-the-proxy";
@@ -87,10 +87,10 @@ impl<'a> Field<'a> {
         Ok(server)
     }
 
-    /// A floor that answers all with these bytes: the raw loop or hyper.
-    pub(crate) fn floor(&self, raw: bool, answer: Vec<u8>) -> io::Result<Server> {
+    /// A floor that answers all with copies of these bytes: the raw loop or hyper.
+    pub(crate) fn floor(&self, raw: bool, answer: Vec<u8>, copies: u64) -> io::Result<Server> {
         let (name, argument) = if raw { ("raw", RAW) } else { ("hyper", floor::ARGUMENT) };
-        self.own(name, &[argument, "@HOST@:@PORT@"], answer)
+        self.own(name, &[argument, "@HOST@:@PORT@", &copies.to_string()], answer)
     }
 
     /// The floor of misses.

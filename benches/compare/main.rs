@@ -104,7 +104,8 @@ fn be_a_floor() -> Option<io::Result<()>> {
     match arguments.first().map(String::as_str) {
         Some(field::RAW) => {
             let mut answer = Vec::new();
-            Some(io::stdin().read_to_end(&mut answer).and_then(|_| raw::serve(addr(1), &answer)))
+            let copies = arguments.get(2).and_then(|copies| copies.parse().ok()).expect("a number");
+            Some(io::stdin().read_to_end(&mut answer).and_then(|_| raw::serve(addr(1), &answer, copies)))
         }
         Some(field::PROXY) => Some(proxy::serve(addr(1), addr(2))),
         _ => None,

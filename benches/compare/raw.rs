@@ -15,10 +15,14 @@ struct Connection {
     /// Answers owed, the first perhaps begun.
     owed: usize,
     written: usize,
+    /// Whose turn it is among the copies.
+    turn: usize,
 }
 
-/// Answers every request with these bytes, until killed.
-pub(crate) fn serve(addr: SocketAddr, answer: &[u8]) -> io::Result<()> {
+/// Answers every request with these bytes, until killed: with `copies` of them in turn, so that the processor's caches
+/// treat it like a server that is asked for as many resources.
+pub(crate) fn serve(addr: SocketAddr, answer: &[u8], copies: usize) -> io::Result<()> {
+    let answers = vec![answer.to_vec(); copies];
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(addr)?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -33,13 +37,14 @@ pub(crate) fn serve(addr: SocketAddr, answer: &[u8]) -> io::Result<()> {
                     stream.set_nodelay(true)?;
                     let token = Token(connections.len());
                     poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-                    connections.push(Connection { stream, owed: 0, written: 0 });
+                    let turn = connections.len() % copies;
+                    connections.push(Connection { stream, owed: 0, written: 0, turn });
                 }
                 continue;
             }
             let connection = &mut connections[event.token().0];
             // A connection that is gone is left alone; its place is not used again.
-            let _ = connection.read(&mut scratch).and_then(|()| connection.write(answer));
+            let _ = connection.read(&mut scratch).and_then(|()| connection.write(&answers));
         }
     }
 }
@@ -55,8 +60,9 @@ impl Connection {
         Ok(())
     }
 
-    fn write(&mut self, answer: &[u8]) -> io::Result<()> {
+    fn write(&mut self, answers: &[Vec<u8>]) -> io::Result<()> {
         while self.owed > 0 {
+            let answer = &answers[self.turn];
             match self.stream.write(&answer[self.written..]) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -64,6 +70,7 @@ impl Connection {
             }
             if self.written == answer.len() {
                 self.written = 0;
+                self.turn = (self.turn + 1) % answers.len();
                 self.owed -= 1;
             }
         }

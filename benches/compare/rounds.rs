@@ -152,11 +152,12 @@ fn floors(
         Floor::Proxy => vec![("hyper".to_owned(), field.proxy()?)],
         Floor::Answer => {
             let answer = server::ask(like.unwrap_or(field.origin()), request)?;
+            let copies = workload.fill.known.max(1);
             // The answer on a connection that goes on differs by this one field.
             let answer = without_field(&answer, b"connection: close\r\n");
             vec![
-                ("hyper".to_owned(), field.floor(false, answer.clone())?),
-                ("raw".to_owned(), field.floor(true, answer)?),
+                ("hyper".to_owned(), field.floor(false, answer.clone(), copies)?),
+                ("raw".to_owned(), field.floor(true, answer, copies)?),
             ]
         }
     })

@@ -1,8 +1,10 @@
 //! The floor: a bare hyper server that answers every request with the same bytes, in a process of its own. What it
-//! costs is what any server on hyper costs.
+//! costs is what any server on hyper costs. It may hold several copies of the content and send them in turn, so that the
+//! processor's caches treat it like a server that is asked for as many resources.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +23,7 @@ use tokio::runtime;
 
 use crate::larder::free_addr;
 
-/// The argument by which this binary knows that it is to be the floor; the address follows.
+/// The argument by which this binary knows that it is to be the floor; the address and the number of copies follow.
 pub(crate) const ARGUMENT: &str = "--be-the-floor";
 
 /// A floor as a child process; killed when dropped.
@@ -35,7 +37,7 @@ impl Floor {
     pub(crate) fn start(answer: &[u8]) -> io::Result<Self> {
         let addr = free_addr()?;
         let mut child = Command::new(std::env::current_exe()?)
-            .args([ARGUMENT, &addr.to_string()])
+            .args([ARGUMENT, &addr.to_string(), "1"])
             .stdin(Stdio::piped())
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -77,20 +79,24 @@ pub(crate) fn is_asked_for() -> bool {
 /// Is the floor until killed.
 pub(crate) fn serve() {
     let addr: SocketAddr = std::env::args().nth(2).and_then(|addr| addr.parse().ok()).expect("an address");
+    let copies: usize = std::env::args().nth(3).and_then(|copies| copies.parse().ok()).expect("a number");
     let mut answer = Vec::new();
     io::stdin().read_to_end(&mut answer).expect("an answer on standard input");
     let (status, fields, content) = parse(&answer);
+    let contents: Vec<Bytes> = (0..copies).map(|_| Bytes::copy_from_slice(&content)).collect();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async move {
         let listener = TcpListener::bind(addr).await.expect("a listener");
-        loop {
+        for first in 0.. {
             let (stream, _) = listener.accept().await.expect("a connection");
             // As any server would.
             stream.set_nodelay(true).expect("no delay");
-            let (fields, content) = (fields.clone(), content.clone());
+            let (fields, contents) = (fields.clone(), contents.clone());
             tokio::spawn(async move {
+                let turn = Cell::new(first % contents.len());
                 let service = service_fn(move |_| {
-                    let mut response = Response::new(Full::new(content.clone()));
+                    let mut response = Response::new(Full::new(contents[turn.get()].clone()));
+                    turn.set((turn.get() + 1) % contents.len());
                     *response.status_mut() = status;
                     response.headers_mut().clone_from(&fields);
                     async { Ok::<_, Infallible>(response) }

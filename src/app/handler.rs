@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, Version};
@@ -30,14 +29,14 @@ impl Handler for Proxy {
     fn handle(
         &self,
         parts: Parts,
+        authority: Arc<str>,
         content: Incoming,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<request::Body>> + Send + use<> {
-        // The server has seen to it that there is exactly one, normalised, and that the target is in origin form.
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // The server has seen to it that the target is in origin form.
         let slash = || PathAndQuery::from_static("/");
         let head = Head {
-            authority: host.to_owned(),
+            authority,
             target: parts.uri.path_and_query().cloned().unwrap_or_else(slash),
             method: parts.method,
             version: parts.version,

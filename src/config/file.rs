@@ -1,6 +1,7 @@
 //! What a file says: one function per table, one line per key.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::HeaderName;
 use toml::de::DeValue;
@@ -188,7 +189,7 @@ fn route(section: &Section<'_, '_>, at: usize, upstreams: &[Upstream]) -> Route 
         path: section.get("path"),
         methods: section.list("methods"),
         upstream: upstream_of(section, upstreams),
-        rules: rules(section),
+        rules: Arc::new(rules(section)),
     }
 }
 

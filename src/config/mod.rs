@@ -25,6 +25,7 @@ mod value;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -266,5 +267,5 @@ pub struct Route {
     /// Index into [`Config::upstreams`].
     pub upstream: usize,
     /// What the route lays down about caching.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
 }

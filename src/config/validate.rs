@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::fault::Place;
 use super::read::{At, Notes};
 use super::units::{show_duration, show_size};
 use super::{Config, Route, TagSeparator};
-use crate::policy::Rules;
 
 /// The name of the route that is added where the file leaves requests over.
 pub(super) const ADDED_ROUTE: &str = "default";
@@ -30,7 +30,7 @@ pub(super) fn complete(config: &mut Config) {
             path: None,
             methods: Vec::new(),
             upstream: 0,
-            rules: Rules::default(),
+            rules: Arc::default(),
         });
     }
 }

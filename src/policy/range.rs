@@ -166,11 +166,11 @@ impl ContentRange {
 
     /// The field value of a 206.
     pub fn render(&self) -> HeaderValue {
-        let ByteRange { first, last } = self.range;
-        match self.complete {
-            Some(complete) => value(&format!("bytes {first}-{last}/{complete}")),
-            None => value(&format!("bytes {first}-{last}/*")),
-        }
+        let (mut first, mut last, mut complete) =
+            (itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new());
+        let (first, last) = (first.format(self.range.first), last.format(self.range.last));
+        let complete = self.complete.map_or("*", |length| complete.format(length));
+        value(&["bytes ", first, "-", last, "/", complete].concat())
     }
 
     /// The field value of a 416 for content of `len` bytes.

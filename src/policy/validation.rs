@@ -11,15 +11,27 @@ use super::syntax;
 /// `Last-Modified`, both as sent and as a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastModified {
-    sent: Box<[u8]>,
     time: SystemTime,
+    /// As sent, if that is not how the time is written anyway.
+    odd: Option<Box<[u8]>>,
 }
 
 impl LastModified {
     /// Reads the field. An invalid one, or several that differ, are none.
     pub fn of(response: &HeaderMap) -> Option<Self> {
-        let sent = syntax::single(response, header::LAST_MODIFIED)?;
-        Some(Self { time: fields::http_date(sent)?, sent: sent.into() })
+        Self::new(syntax::single(response, header::LAST_MODIFIED)?)
+    }
+
+    /// Reads a value of the field.
+    pub fn new(sent: &[u8]) -> Option<Self> {
+        let time = fields::http_date(sent)?;
+        let is_usual = fields::render_date(time).as_bytes() == sent;
+        Some(Self { time, odd: (!is_usual).then(|| sent.into()) })
+    }
+
+    /// One that was sent as times usually are.
+    pub fn usual(time: SystemTime) -> Self {
+        Self { time, odd: None }
     }
 
     /// The time.
@@ -29,7 +41,10 @@ impl LastModified {
 
     /// The field value, byte for byte as sent.
     pub fn to_value(&self) -> Option<HeaderValue> {
-        HeaderValue::from_bytes(&self.sent).ok()
+        match &self.odd {
+            None => Some(fields::render_date(self.time)),
+            Some(sent) => HeaderValue::from_bytes(sent).ok(),
+        }
     }
 }
 

@@ -45,10 +45,14 @@ impl Vary {
 
 /// The selecting fields of the request that a response answered, with their values in normal form.
 ///
+/// In a place of its own, if there are any: most responses do not vary, and each that is stored has one of these.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Variant(Option<Box<Selected>>);
+
 /// INVARIANT: `key` has for each of `fields`, in their order: the length of the name and the name; the length of the
 /// value and the value, or [`ABSENT`] as the length. So two variants are equal exactly if their keys are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Variant {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Selected {
     fields: Box<[HeaderName]>,
     key: Box<[u8]>,
 }
@@ -59,29 +63,44 @@ const ABSENT: u32 = u32::MAX;
 impl Variant {
     /// Takes the values of `fields` (those of [`Vary::fields`]) from a request.
     pub fn of(fields: &[HeaderName], request: &HeaderMap) -> Self {
+        if fields.is_empty() {
+            return Self::default();
+        }
         let mut key = Vec::new();
         for name in fields {
             push(&mut key, Some(name.as_str().as_bytes()));
             push(&mut key, normal_value(name, request).as_deref());
         }
-        Self { fields: fields.into(), key: key.into() }
+        Self(Some(Box::new(Selected { fields: fields.into(), key: key.into() })))
     }
 
     /// The names of the selecting fields.
     pub fn fields(&self) -> &[HeaderName] {
-        &self.fields
+        self.0.as_ref().map_or(&[], |selected| &selected.fields)
     }
 
     /// Bytes that are equal for equal variants only.
     pub fn key(&self) -> &[u8] {
-        &self.key
+        self.0.as_ref().map_or(&[], |selected| &selected.key)
+    }
+
+    /// Whether it is that of a response that does not vary.
+    pub fn is_of_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Bytes that it takes beside this handle, nearly.
+    pub fn size(&self) -> usize {
+        self.0
+            .as_ref()
+            .map_or(0, |selected| size_of::<Selected>() + size_of_val(&*selected.fields) + selected.key.len())
     }
 
     /// Puts the selecting fields into a request in the form in which they are compared, in place of what it has of them.
     /// So an origin that is asked on behalf of all whose fields are equal in that form chooses by nothing else.
     pub fn write_to(&self, request: &mut HeaderMap) {
-        let mut key = &*self.key;
-        for name in &self.fields {
+        let mut key = self.key();
+        for name in self.fields() {
             let _ = pop(&mut key);
             // What came as a value, and has lost nothing but bytes since, is one.
             match pop(&mut key).map(HeaderValue::from_bytes) {
@@ -94,8 +113,8 @@ impl Variant {
     /// Whether a stored response with this variant may answer the request (§4.1). `content_language` is the stored
     /// response's: it also answers a request whose one most preferred language it is.
     pub fn matches(&self, request: &HeaderMap, content_language: Option<&HeaderValue>) -> bool {
-        let mut key = &*self.key;
-        self.fields.iter().all(|name| {
+        let mut key = self.key();
+        self.fields().iter().all(|name| {
             let _ = pop(&mut key);
             let stored = pop(&mut key);
             stored == normal_value(name, request).as_deref()

@@ -32,11 +32,11 @@ pub(crate) struct Asked {
     pub(crate) key: CacheKey,
     pub(crate) method: Method,
     pub(crate) scheme: &'static str,
-    pub(crate) authority: String,
+    pub(crate) authority: Arc<str>,
     pub(crate) target: http::uri::PathAndQuery,
     /// As the client sent them: what Vary selects by.
     pub(crate) fields: HeaderMap,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     /// The `Range` that went to the origin.
     pub(crate) range: Option<HeaderValue>,
 }
@@ -48,7 +48,7 @@ impl Asked {
 
     /// What its responses can be purged by, whatever they carry: `url` is that of [`Asked::url`].
     pub(crate) fn address<'a>(&'a self, url: &'a str) -> Subjects<'a> {
-        let authority = self.authority.as_str();
+        let authority = &*self.authority;
         let host = match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,
@@ -271,7 +271,7 @@ impl Filler {
 }
 
 /// Stores a complete response, unless it is dead by now.
-fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Arc<Sealed>) {
+fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Sealed) {
     let stamp = Stamp::new(share.sent);
     if engine.log.check(&share.marks, &stamp).is_none() {
         engine.telemetry.metrics().not_stored(error::PURGED_MEANWHILE);
@@ -297,16 +297,19 @@ fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Arc<Sealed>) {
         marks: share.marks.clone(),
         stamp,
     });
-    keep(engine, asked, Arc::new(entry));
+    match entry {
+        Some(entry) => keep(engine, asked, Arc::new(entry)),
+        None => engine.telemetry.metrics().not_stored(error::HEAD_MEMORY),
+    }
 }
 
 /// Puts an entry into the store, joined with a stored part where the two make a larger one (RFC 9111 §3.4).
 pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Arc<Entry>) {
-    let joined = match &entry.extent {
+    let joined = match entry.extent() {
         Extent::Whole => None,
         Extent::Part { .. } => join_stored_part(engine, asked, &entry),
     };
-    engine.store.commit(asked.key, &asked.url(), joined.unwrap_or(entry));
+    engine.store.commit(asked.key, joined.unwrap_or(entry));
 }
 
 /// The bytes that a response really brought. `None`: framing and `Content-Range` disagree, so their place is unclear.
@@ -326,12 +329,7 @@ fn actual_extent(extent: &Extent, asked: &Asked, came: u64) -> Option<Extent> {
 
 /// The head as it is stored: without the fields that must not be (RFC 9111 §3.1) and without those that are
 /// made anew for each answer.
-pub(crate) fn pack(
-    engine: &Engine,
-    status: StatusCode,
-    fields: &HeaderMap,
-    terms: &Terms,
-) -> Option<Arc<Head>> {
+pub(crate) fn pack(engine: &Engine, status: StatusCode, fields: &HeaderMap, terms: &Terms) -> Option<Head> {
     let mut stored = storable_fields(fields, &terms.omitted);
     for name in [CONTENT_LENGTH, http::header::AGE] {
         stored.remove(name);
@@ -339,14 +337,14 @@ pub(crate) fn pack(
     if status == StatusCode::PARTIAL_CONTENT {
         stored.remove(CONTENT_RANGE);
     }
-    Head::pack(status, &stored, &engine.budget).map(Arc::new)
+    Head::pack(status, &stored, &engine.budget)
 }
 
 fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<Arc<Entry>> {
     let resource = engine.store.get(&asked.key)?;
-    let stored = resource.variants.iter().find(|entry| {
-        matches!(entry.extent, Extent::Part { .. })
-            && entry.variant == new.variant
+    let stored = resource.variants().iter().find(|entry| {
+        !entry.is_whole()
+            && entry.variant() == new.variant()
             && engine.log.check(&entry.marks, &entry.stamp).is_some()
     })?;
     join(engine, stored, new)
@@ -355,13 +353,13 @@ fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<
 /// Joins two parts of one representation: the same strong validator, and no gap between them. The head is that
 /// of `new`; the content is as old as the older of the two.
 pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entry>> {
-    if !new.validators.is_same_content(&old.validators) {
+    if !new.validators().is_same_content(&old.validators()) {
         return None;
     }
     let (
         Extent::Part { first: old_first, last: old_last, complete },
         Extent::Part { first: new_first, last: new_last, complete: new_complete },
-    ) = (&old.extent, &new.extent)
+    ) = (old.extent(), new.extent())
     else {
         return None;
     };
@@ -388,17 +386,19 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
         let extent = Extent::Part { first: low_first, last, complete: *complete };
         (StatusCode::PARTIAL_CONTENT, extent)
     };
-    let head = Arc::new(Head::pack(status, &new.head.to_map(), &engine.budget)?);
-    Some(Arc::new(Entry::new(store::NewEntry {
+    let head = Head::pack(status, &new.head.to_map(), &engine.budget)?;
+    let validators = new.validators().into_owned();
+    let entry = Entry::new(store::NewEntry {
         head,
         body: Sealed::concat(pieces),
         extent,
-        terms: new.terms.clone(),
-        validators: new.validators.clone(),
-        variant: new.variant.clone(),
+        terms: new.terms(),
+        received_wall: new.received_wall(&validators),
+        validators,
+        variant: new.variant().clone(),
         received: new.received,
-        received_wall: new.received_wall,
         marks: new.marks.union(&old.marks),
         stamp: old.stamp.joint(&new.stamp),
-    })))
+    })?;
+    Some(Arc::new(entry))
 }

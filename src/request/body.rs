@@ -52,7 +52,10 @@ impl Body {
         Self { source, ended: false, record: None }
     }
 
-    pub(crate) fn pieces(pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
+    pub(crate) fn pieces(mut pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
+        if pieces.len() == 1 && trailers.is_none() {
+            return Self::new(Source::Piece(pieces.pop()));
+        }
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
         Self::new(Source::Pieces { pieces: pieces.into(), left, trailers: trailers.map(Box::new) })
     }

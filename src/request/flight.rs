@@ -249,7 +249,7 @@ fn common(
                 let live = Live { entry, alive };
                 let decision = Decision {
                     forward_status: StatusCode::from_u16(forward_status).ok(),
-                    ttl: Some(plan::ttl(&plan::stored(&live, engine.clock.moment()))),
+                    ttl: Some(plan::ttl(&plan::stored(&live, &live.entry.terms(), engine.clock.moment()))),
                     stored: true,
                     collapsed,
                     detail: Some(error::REVALIDATED),
@@ -293,7 +293,8 @@ fn granted(engine: &Engine, request: &Routed, found: &Found, status: Option<Stat
     let entry = found.whole.as_ref()?.entry.clone();
     let alive = engine.log.check(&entry.marks, &entry.stamp)?;
     let live = Live { entry, alive };
-    let stored = plan::stored(&live, engine.clock.moment());
+    let terms = live.entry.terms();
+    let stored = plan::stored(&live, &terms, engine.clock.moment());
     if !reuse::stale_if_error(&stored, &request.directives) {
         return None;
     }

@@ -9,7 +9,7 @@ use http::{Method, Response, StatusCode};
 use tokio::sync::oneshot;
 
 use crate::clock::Moment;
-use crate::policy::validation::{make_conditional, offer_tags};
+use crate::policy::validation::{Validators, make_conditional, offer_tags};
 use crate::policy::{EntityTag, reuse};
 use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::coalesce::{Obligation, Verdict};
@@ -67,7 +67,7 @@ impl Job {
         let selects = found.whole.is_some();
         if !selects {
             // Only by its tag can the origin name one that the request does not select.
-            stale.retain(|entry| entry.validators.etag.is_some());
+            stale.retain(|entry| entry.validators().etag.is_some());
         }
         let part = match errand {
             Errand::Rest(part) => Some(part.clone()),
@@ -150,15 +150,16 @@ impl Job {
     /// The request for the origin: conditional if something stale is stored, for the rest if a part is.
     fn request(&self) -> http::Request<RequestBody> {
         let mut fields = self.fields.clone();
-        let validators: Vec<_> = self.stale.iter().map(|entry| &entry.validators).collect();
+        let validators: Vec<_> = self.stale.iter().map(|entry| entry.validators()).collect();
+        let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
         if self.selects {
             make_conditional(&mut fields, &validators);
         } else {
             offer_tags(&mut fields, &validators);
         }
         if let Some(part) = &self.part
-            && let Some(range) = part.entry.extent.missing()
-            && let Some(etag) = part.entry.validators.etag.as_ref().and_then(EntityTag::to_value)
+            && let Some(range) = part.entry.extent().missing()
+            && let Some(etag) = part.entry.validators().etag.as_ref().and_then(EntityTag::to_value)
         {
             fields.insert(RANGE, range);
             fields.insert(IF_RANGE, etag);
@@ -173,7 +174,7 @@ impl Job {
         response: Response<ResponseBody>,
     ) -> Option<(Arc<Entry>, u16)> {
         let part = self.part.take()?;
-        self.asked.range = part.entry.extent.missing();
+        self.asked.range = part.entry.extent().missing();
         let entry = revalidate::complete(engine, &self.asked, receipt, &part, response).await;
         self.asked.range = None;
         entry.map(|entry| (entry, StatusCode::PARTIAL_CONTENT.as_u16()))
@@ -220,8 +221,9 @@ impl Job {
         self.selected().is_some_and(|entry| {
             let alive = engine.log.check(&entry.marks, &entry.stamp);
             let live = alive.map(|alive| Live { entry: entry.clone(), alive });
-            live.is_some_and(|live| plan::stored(&live, now).remaining().is_err())
-                && !entry.terms.stale_if_error.is_zero()
+            let terms = entry.terms();
+            live.is_some_and(|live| plan::stored(&live, &terms, now).remaining().is_err())
+                && !terms.stale_if_error.is_zero()
         })
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Live {
 #[derive(Default)]
 pub(crate) struct Found {
     /// All variants, for the validators of those that were not selected.
-    pub(crate) resource: Option<Arc<Resource>>,
+    pub(crate) resource: Option<Resource>,
     /// The newest complete response that the request selects (RFC 9111 §4.1).
     pub(crate) whole: Option<Live>,
     /// The newest partial one.
@@ -31,9 +31,9 @@ impl Found {
     /// Live complete responses, the selected one first: those whose validators a conditional request may list.
     pub(crate) fn variants(&self, engine: &Engine) -> Vec<Arc<Entry>> {
         let selected = self.whole.as_ref().map(|live| live.entry.clone());
-        let others = self.resource.iter().flat_map(|resource| resource.variants.iter());
+        let others = self.resource.iter().flat_map(|resource| resource.variants().iter());
         let others = others.filter(|entry| {
-            matches!(entry.extent, Extent::Whole)
+            entry.is_whole()
                 && selected.as_ref().is_none_or(|selected| !Arc::ptr_eq(selected, entry))
                 && engine.log.check(&entry.marks, &entry.stamp).is_some()
         });
@@ -46,8 +46,8 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
     let mut found = Found::default();
     // What a dead response had superseded does not answer in its place: it is older still.
     let mut dead: Option<Sequence> = None;
-    for entry in &resource.variants {
-        let slot = match entry.extent {
+    for entry in resource.variants() {
+        let slot = match entry.extent() {
             Extent::Whole => &mut found.whole,
             Extent::Part { .. } => &mut found.part,
         };

@@ -37,6 +37,7 @@ mod refused;
 mod respond;
 mod revalidate;
 mod tags;
+mod value;
 mod worker;
 
 pub use body::Body;
@@ -89,13 +90,13 @@ impl Worker {
         let (found, plan) = look(&engine, &request, request.received.at);
         match plan {
             Plan::Deliver(delivery) => {
-                Either::Left(ready(respond::respond(engine, request, Answer::Stored(delivery))))
+                Either::Left(ready(respond::respond(engine, &mut request, Answer::Stored(delivery))))
             }
             plan => {
                 let worker = self.clone();
                 Either::Right(Box::pin(async move {
                     let answer = worker.pursue(&mut request, found, plan).await;
-                    respond::respond(engine, request, answer)
+                    respond::respond(engine, &mut request, answer)
                 }))
             }
         }

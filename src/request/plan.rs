@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::IF_RANGE;
 
 use crate::clock::Moment;
+use crate::policy::freshness::Terms;
 use crate::policy::precondition::{self, Precondition};
 use crate::policy::range::{self, ByteRange, Ranges};
 use crate::policy::reuse::{self, Reuse, Stored, Why};
@@ -79,10 +80,14 @@ fn missing(found: &Found) -> Forward {
 }
 
 fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
-    let stored = stored(live, now);
+    let terms = live.entry.terms();
+    let stored = stored(live, &terms, now);
     // If-Match and If-Unmodified-Since are not a cache's to refuse by (RFC 9111 §4.3.2): the origin may know better.
     let fields = &request.received.fields;
-    let refused = || precondition::evaluate(fields, &live.entry.validators, live.entry.received_wall);
+    let refused = || {
+        let validators = live.entry.validators();
+        precondition::evaluate(fields, &validators, live.entry.received_wall(&validators))
+    };
     let conditional = request.received.notable.has(Notable::CONDITION);
     if conditional && precondition::is_for_the_origin(fields) && refused() == Precondition::Failed {
         return Plan::Pass(error::PRECONDITION);
@@ -119,29 +124,31 @@ fn plan_whole(live: &Live, request: &Routed, now: Moment) -> Plan {
 /// A stored part serves the ranges that lie in it while it is fresh, and seeds the whole while its validator is
 /// strong; beyond that it is as if it were not there (RFC 9111 §3.3, §3.4).
 fn plan_part(live: &Live, request: &Routed, now: Moment) -> Option<Plan> {
-    let stored = stored(live, now);
+    let terms = live.entry.terms();
+    let stored = stored(live, &terms, now);
     let fresh = matches!(reuse::judge(&stored, &request.directives), Reuse::Fresh);
     if request.range().is_some() {
         let within = answered_by_part(&live.entry, request)?;
         let decision = Decision::hit(ttl(&stored));
         return fresh.then(|| Plan::Deliver(Delivery { live: live.clone(), decision, within: Some(within) }));
     }
-    let seeds = live.entry.validators.is_strong() && live.entry.extent.lacks_one_end();
+    let seeds = live.entry.extent().lacks_one_end() && live.entry.validators().is_strong();
     (seeds && !request.is_head() && !request.directives.only_if_cached())
         .then(|| Plan::Fetch(Errand::Rest(live.clone())))
 }
 
 fn answered_by_part(entry: &Entry, request: &Routed) -> Option<ByteRange> {
-    let Extent::Part { first, last, complete } = entry.extent else { return None };
-    match range::select(&request.received.fields, &entry.validators, complete?, 1) {
+    let Extent::Part { first, last, complete } = *entry.extent() else { return None };
+    match range::select(&request.received.fields, &entry.validators(), complete?, 1) {
         Ranges::One(wanted) if first <= wanted.first && wanted.last <= last => Some(wanted),
         _ => None,
     }
 }
 
-pub(crate) fn stored(live: &Live, now: Moment) -> Stored<'_> {
+/// A stored response with its `terms`.
+pub(crate) fn stored<'a>(live: &Live, terms: &'a Terms, now: Moment) -> Stored<'a> {
     Stored {
-        terms: &live.entry.terms,
+        terms,
         resident: now.since(live.entry.received),
         softened: live.alive.softened().map(|at| now.since(at)),
     }

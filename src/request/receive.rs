@@ -28,7 +28,7 @@ pub struct Head {
     /// As sent.
     pub method: Method,
     /// The effective authority: lower case, default port dropped.
-    pub authority: String,
+    pub authority: Arc<str>,
     /// Origin form, bytes as sent; `*` for `OPTIONS *`.
     pub target: PathAndQuery,
     /// As sent.
@@ -79,7 +79,7 @@ const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 pub(crate) struct Received {
     pub(crate) method: Method,
     pub(crate) scheme: &'static str,
-    pub(crate) authority: String,
+    pub(crate) authority: Arc<str>,
     pub(crate) target: PathAndQuery,
     pub(crate) version: Version,
     pub(crate) fields: HeaderMap,
@@ -229,7 +229,7 @@ pub(crate) struct Routed {
     pub(crate) received: Received,
     /// Index into the configured routes.
     pub(crate) route: usize,
-    pub(crate) rules: Rules,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) upstream: usize,
     pub(crate) key: CacheKey,
     /// What the client's `Cache-Control` may say under the route's rules.

@@ -146,16 +146,16 @@ async fn refresh(worker: Worker, stored: Stored) {
 /// The request that a stored response answers, as far as it matters: the fields by which it was selected, in normal
 /// form. Nobody asks it, so it has no others.
 fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
-    let url = &*stored.resource.url;
+    let url = stored.entry.marks.url()?;
     let (authority, path) = url.split_at(url.find('/')?);
     let scheme =
         ["http", "https"].into_iter().find(|scheme| CacheKey::of(scheme, authority, path) == stored.key)?;
     let mut fields = HeaderMap::new();
-    stored.entry.variant.write_to(&mut fields);
+    stored.entry.variant().write_to(&mut fields);
     let mut received = Received {
         method: Method::GET,
         scheme,
-        authority: authority.to_owned(),
+        authority: authority.into(),
         target: path.parse::<PathAndQuery>().ok()?,
         version: Version::HTTP_11,
         notable: Notable::of(&fields),

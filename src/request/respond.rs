@@ -1,9 +1,9 @@
 //! The last stage: preconditions, ranges, and the fields that tell where an answer came from.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE,
     ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, VARY, VIA,
@@ -23,20 +23,22 @@ use crate::request::notable::Notable;
 use crate::request::plan::Delivery;
 use crate::request::receive::{Refused, Routed};
 use crate::request::tags;
+use crate::request::value;
 use crate::request::worker::Engine;
 use crate::store::{Entry, Extent, Reader, Sealed};
 use crate::telemetry::{Decision, Record};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Renders an answer for the client that asked.
-pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) -> Response<Body> {
+/// Renders an answer for the client that asked. Of the request are taken its fields, whose map the answer's go into, and what the
+/// log knows of it.
+pub(crate) fn respond(engine: Arc<Engine>, request: &mut Routed, answer: Answer) -> Response<Body> {
     let now = engine.clock.moment();
     let (decision, asked_origin) = answer.decision();
     let mut response = match answer {
-        Answer::Stored(delivery) => from_store(&engine, &mut request, delivery, now),
+        Answer::Stored(delivery) => from_store(&engine, request, delivery, now),
         Answer::Filling { share, reader, .. } => {
-            from_fill(&engine, &request, &share, reader, decision.collapsed, now)
+            from_fill(&engine, request, &share, reader, decision.collapsed, now)
         }
         Answer::Passing { response, .. } => {
             let (mut parts, body) = response.into_parts();
@@ -58,7 +60,7 @@ pub(crate) fn respond(engine: Arc<Engine>, mut request: Routed, answer: Answer) 
         aborted: false,
         route: Some(request.route),
         upstream,
-        line: request.received.line,
+        line: request.received.line.take(),
     });
     hand_over(&mut response, engine, record);
     response
@@ -105,9 +107,7 @@ fn own(refusal: Refusal) -> Response<Body> {
 /// `Via` and `Cache-Status` are appended to what is there: ours is the last hop.
 fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
     fields.append(VIA, engine.via(http::Version::HTTP_11));
-    let mut status = Vec::with_capacity(64);
-    decision.write(&engine.config.server.name, &mut status);
-    if let Ok(status) = HeaderValue::from_maybe_shared(Bytes::from(status)) {
+    if let Ok(status) = value::rendered(|out| decision.write(&engine.name, out)) {
         fields.append(CACHE_STATUS, status);
     }
 }
@@ -115,16 +115,15 @@ fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
 fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Body> {
     let entry = &delivery.live.entry;
     entry.count_hit();
-    if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, &entry.extent) {
+    if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, entry.extent()) {
         return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
     }
-    let whole = Whole {
-        status: entry.head.status(),
-        validators: &entry.validators,
-        received: entry.received_wall,
-        length: Some(entry.body.len()),
-    };
-    let shape = shape(engine, request, &whole);
+    let whole = Whole { status: entry.head.status(), length: Some(entry.body.len()) };
+    let shape = shape(engine, request, &whole, || {
+        let validators = entry.validators();
+        let received = entry.received_wall(&validators);
+        (validators, received)
+    });
     let fields = stored_fields(entry, request, now);
     match shape {
         Shape::Whole => stored_whole(fields, whole.status, &entry.body, request.is_head()),
@@ -139,7 +138,7 @@ fn stored_fields(entry: &Entry, request: &mut Routed, now: Moment) -> HeaderMap 
     let mut fields = std::mem::take(&mut request.received.fields);
     fields.clear();
     entry.head.write_to(&mut fields);
-    set_age(&mut fields, entry.terms.age(now.since(entry.received)));
+    set_age(&mut fields, entry.age(now));
     fields
 }
 
@@ -159,13 +158,9 @@ fn from_fill(
         }
         set_age(&mut fields, share.terms.age(now.since(share.received)));
     }
-    let whole = Whole {
-        status: share.status,
-        validators: &share.validators,
-        received: share.received_wall,
-        length: share.length,
-    };
-    match shape(engine, request, &whole) {
+    let whole = Whole { status: share.status, length: share.length };
+    let shape = shape(engine, request, &whole, || (Cow::Borrowed(&share.validators), share.received_wall));
+    match shape {
         // Several ranges are cut from a complete body only.
         Shape::Whole => with(fields, share.status, Body::new(Source::Fill(reader))),
         Shape::Ranges(ranges) => match (&ranges[..], share.length) {
@@ -180,11 +175,9 @@ fn from_fill(
     }
 }
 
-/// What the shape of an answer depends on.
-struct Whole<'a> {
+/// What the shape of every answer depends on.
+struct Whole {
     status: StatusCode,
-    validators: &'a Validators,
-    received: std::time::SystemTime,
     /// Of the content, if known.
     length: Option<u64>,
 }
@@ -197,15 +190,22 @@ enum Shape {
     Unsatisfiable,
 }
 
-/// Preconditions, then ranges (RFC 9110 §13.2.2), for an answer that would be a 200.
-fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
+/// Preconditions, then ranges (RFC 9110 §13.2.2), for an answer that would be a 200. Only these ask by what the response
+/// `can_be_validated`, and when it was received.
+fn shape<'a>(
+    engine: &Engine,
+    request: &Routed,
+    whole: &Whole,
+    can_be_validated: impl FnOnce() -> (Cow<'a, Validators>, SystemTime),
+) -> Shape {
     let asked = &request.received;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
     let selective = asked.notable.has(Notable::CONDITION | Notable::RANGE);
     if !selective || !reads || whole.status != StatusCode::OK {
         return Shape::Whole;
     }
-    match precondition::evaluate(&asked.fields, whole.validators, whole.received) {
+    let (validators, received) = can_be_validated();
+    match precondition::evaluate(&asked.fields, &validators, received) {
         Precondition::NotModified => return Shape::NotModified,
         Precondition::Failed => return Shape::Failed,
         Precondition::Proceed => {}
@@ -214,7 +214,7 @@ fn shape(engine: &Engine, request: &Routed, whole: &Whole<'_>) -> Shape {
     if request.range().is_none() {
         return Shape::Whole;
     }
-    match range::select(&asked.fields, whole.validators, length, engine.config.cache.max_ranges) {
+    match range::select(&asked.fields, &validators, length, engine.config.cache.max_ranges) {
         Ranges::Whole => Shape::Whole,
         Ranges::One(range) => Shape::Ranges(vec![range]),
         Ranges::Many(ranges) => Shape::Ranges(ranges),
@@ -232,7 +232,7 @@ fn with(fields: HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
 /// hyper itself tells the length of content that it is given; to a HEAD it is given none.
 fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Body> {
     if head && sealed.trailers().is_none() && allows_length(status) {
-        fields.insert(CONTENT_LENGTH, number(sealed.len()));
+        fields.insert(CONTENT_LENGTH, value::number(sealed.len()));
     }
     let body = match sealed.single() {
         _ if sealed.is_empty() => Body::new(Source::Empty),
@@ -256,13 +256,13 @@ fn stored_ranges(fields: HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> 
     let kind = fields.remove(CONTENT_TYPE);
     let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
     fields.insert(CONTENT_TYPE, parts.content_type());
-    fields.insert(CONTENT_LENGTH, number(parts.length()));
+    fields.insert(CONTENT_LENGTH, value::number(parts.length()));
     with(fields, StatusCode::PARTIAL_CONTENT, Body::pieces(parts.into_pieces(), None))
 }
 
 fn single(mut fields: HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range, complete: Some(complete) }.render());
-    fields.insert(CONTENT_LENGTH, number(range.last - range.first + 1));
+    fields.insert(CONTENT_LENGTH, value::number(range.last - range.first + 1));
     with(fields, StatusCode::PARTIAL_CONTENT, body)
 }
 
@@ -275,7 +275,7 @@ fn part(
     complete: Option<u64>,
 ) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range: within, complete }.render());
-    fields.insert(CONTENT_LENGTH, number(within.last - within.first + 1));
+    fields.insert(CONTENT_LENGTH, value::number(within.last - within.first + 1));
     let body = Body::pieces(sealed.slice(within.first - first, within.last - first), None);
     with(fields, StatusCode::PARTIAL_CONTENT, body)
 }
@@ -320,9 +320,5 @@ fn keep_for_304(fields: &mut HeaderMap) {
 }
 
 fn set_age(fields: &mut HeaderMap, age: Duration) {
-    fields.insert(AGE, number(age.as_secs()));
-}
-
-fn number(number: u64) -> HeaderValue {
-    HeaderValue::from_str(itoa::Buffer::new().format(number)).unwrap_or(HeaderValue::from_static("0"))
+    fields.insert(AGE, value::number(age.as_secs()));
 }

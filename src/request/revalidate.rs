@@ -28,7 +28,8 @@ pub(crate) fn not_modified(
     receipt: Receipt,
     fields: &HeaderMap,
 ) -> Option<(Arc<Entry>, u16)> {
-    let validators: Vec<&Validators> = listed.iter().map(|entry| &entry.validators).collect();
+    let validators: Vec<_> = listed.iter().map(|entry| entry.validators()).collect();
+    let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
     let mut answer: Option<Arc<Entry>> = None;
     for index in validation::selected_by_304(&validators, fields) {
         let Some(old) = listed.get(index) else { continue };
@@ -47,9 +48,9 @@ pub(crate) fn not_modified(
     let answer = answer?;
     if !answer.selected_by(&asked.fields) {
         // The origin chose this representation for a request with other selecting fields.
-        let variant = Variant::of(answer.variant.fields(), &asked.fields);
-        let alias = Arc::new(Entry::new(NewEntry { variant, ..answer.parts() }));
-        engine.store.commit(asked.key, &asked.url(), alias.clone());
+        let variant = Variant::of(answer.variant().fields(), &asked.fields);
+        let alias = Arc::new(Entry::new(NewEntry { variant, ..answer.parts(&engine.budget)? })?);
+        engine.store.commit(asked.key, alias.clone());
         return Some((alias, StatusCode::NOT_MODIFIED.as_u16()));
     }
     Some((answer, StatusCode::NOT_MODIFIED.as_u16()))
@@ -80,10 +81,12 @@ fn freshened(
     // The content was sent with the old tags and groups; a 304 may name new ones. Purges by either must reach it.
     let marks = assemble::mark(engine, asked, fields, receipt.sent).ok()?.union(&old.marks);
     tags::strip(&engine.config.cache, &mut merged);
-    let variant = variant_after(&old.variant, asked, &merged)?;
+    let variant = variant_after(old.variant(), asked, &merged)?;
     let head = assemble::pack(engine, old.head.status(), &merged, &terms)?;
-    Some(Entry::new(NewEntry {
+    Entry::new(NewEntry {
         head,
+        body: old.body.clone(),
+        extent: old.extent().clone(),
         validators: Validators::of(&merged),
         terms,
         variant,
@@ -91,8 +94,7 @@ fn freshened(
         received_wall: receipt.wall,
         marks,
         stamp: old.stamp.revalidated(receipt.sent),
-        ..old.parts()
-    }))
+    })
 }
 
 /// The variant of what was stored under `old`, by the fields that it has now. `None`: they match nothing.
@@ -154,8 +156,8 @@ pub(crate) async fn complete(
     tags::strip(&engine.config.cache, &mut fields);
     // A 206 may leave out what the client is taken to know from the first part (RFC 9110 §15.3.7).
     let variant = match fields.contains_key(VARY) {
-        true => variant_after(&part.entry.variant, asked, &fields)?,
-        false => part.entry.variant.clone(),
+        true => variant_after(part.entry.variant(), asked, &fields)?,
+        false => part.entry.variant().clone(),
     };
     let new = Entry::new(NewEntry {
         head: assemble::pack(engine, parts.status, &fields, &terms)?,
@@ -168,16 +170,16 @@ pub(crate) async fn complete(
         received_wall: receipt.wall,
         marks,
         stamp: Stamp::new(receipt.sent),
-    });
+    })?;
     let whole = assemble::join(engine, &part.entry, &new)?;
-    if !matches!(whole.extent, Extent::Whole) || engine.log.check(&whole.marks, &whole.stamp).is_none() {
+    if !whole.is_whole() || engine.log.check(&whole.marks, &whole.stamp).is_none() {
         return None;
     }
-    engine.store.commit(asked.key, &asked.url(), whole.clone());
+    engine.store.commit(asked.key, whole.clone());
     Some(whole)
 }
 
-async fn gather(engine: &Engine, mut content: ResponseBody, limits: Limits) -> Option<Arc<store::Sealed>> {
+async fn gather(engine: &Engine, mut content: ResponseBody, limits: Limits) -> Option<store::Sealed> {
     let (mut writer, _body) = store::fill(engine.budget.clone(), limits);
     while let Some(frame) = content.frame().await {
         if let Ok(data) = frame.ok()?.into_data() {

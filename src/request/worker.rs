@@ -12,7 +12,7 @@ use crate::purge::Purger;
 use crate::request::coalesce::Flights;
 use crate::request::lessons::Lessons;
 use crate::store::{Budget, Store};
-use crate::telemetry::{FetchResult, Telemetry};
+use crate::telemetry::{CacheName, FetchResult, Telemetry};
 use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody, Upstreams};
 use crate::validity;
 
@@ -27,6 +27,8 @@ pub struct Engine {
     pub(crate) purger: Arc<Purger>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) lessons: Lessons,
+    /// What `Cache-Status` calls us.
+    pub(crate) name: CacheName,
     via_1_1: HeaderValue,
 }
 
@@ -45,6 +47,7 @@ impl Engine {
         Arc::new(Self {
             flights: Flights::new(),
             lessons: Lessons::new(&config.cache),
+            name: CacheName::new(&config.server.name),
             via_1_1: HeaderValue::from_str(&via).unwrap_or(HeaderValue::from_static("1.1 larder")),
             config,
             clock,

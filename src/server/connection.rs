@@ -55,7 +55,7 @@ impl<H: Handler> Site<H> {
             return;
         }
         bound_send_queue(&stream);
-        let peer = Arc::new(Peer { addr: canonical(addr), local: canonical(local), wire: Arc::clone(&wire) });
+        let peer = Arc::new(Peer::new(canonical(addr), canonical(local), Arc::clone(&wire)));
         let io =
             ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
         let service = service_fn(|request| self.answer(request, &peer));
@@ -90,8 +90,8 @@ impl<H: Handler> Site<H> {
         peer.wire.begin(version == Version::HTTP_11);
         peer.wire.set_unanswered(!request.body().is_end_stream());
         let (mut head, content) = request.into_parts();
-        let handling = match admit(&mut head, &self.limits, peer.local) {
-            Ok(()) => Ok(self.handler.handle(head, content, Arc::clone(peer))),
+        let handling = match admit(&mut head, &self.limits, peer) {
+            Ok(authority) => Ok(self.handler.handle(head, authority, content, Arc::clone(peer))),
             Err(rejection) => {
                 let mut response = self.handler.refuse(&head, &rejection, peer);
                 // What follows the head cannot be trusted either.
@@ -143,27 +143,29 @@ fn protocol(config: &config::Server) -> http1::Builder {
     protocol
 }
 
-/// Brings the head of a request that passes the guard into the one shape that handlers see. One that does not pass stays
-/// as it came.
-fn admit(head: &mut Parts, limits: &Limits, local: SocketAddr) -> Result<(), Rejection> {
-    let Accepted { authority, as_sent, target } = guard::check(head, limits)?;
-    let host = match authority {
-        Some(_) if as_sent => None,
-        Some(authority) => HeaderValue::try_from(authority.into_owned()).ok(),
+/// Brings the head of a request that passes the guard into the one shape that handlers see, and tells for which authority
+/// it is. One that does not pass stays as it came.
+fn admit(head: &mut Parts, limits: &Limits, peer: &Peer) -> Result<Arc<str>, Rejection> {
+    let mut last = peer.last_authority.lock();
+    let Accepted { authority, as_sent, target } = guard::check(head, limits, last.as_deref())?;
+    let authority = match (authority, &*last) {
+        (Some(authority), Some(last)) if *authority == **last => Arc::clone(last),
+        (Some(authority), _) => Arc::from(authority),
         // HTTP/1.0: what was asked is whoever listens where the client has connected (RFC 9110 §7.2).
-        None => HeaderValue::try_from(local.to_string()).ok(),
+        (None, _) => Arc::from(peer.local.to_string()),
     };
     let uri = match head.uri.scheme() {
         None => None,
         Some(_) => PathAndQuery::try_from(target.into_owned()).map(Uri::from).ok(),
     };
-    if let Some(host) = host {
+    if !as_sent && let Ok(host) = HeaderValue::try_from(&*authority) {
         head.headers.insert(HOST, host);
     }
     if let Some(uri) = uri {
         head.uri = uri;
     }
-    Ok(())
+    *last = Some(Arc::clone(&authority));
+    Ok(authority)
 }
 
 fn has_length<B: Body>(response: &Response<B>) -> bool {

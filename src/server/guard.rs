@@ -120,29 +120,36 @@ pub const REASONS: [Reason; 10] = [
     HEAD_MALFORMED.reason,
 ];
 
-/// Checks a request head that hyper has accepted.
+/// Checks a request head that hyper has accepted. `known` is an authority in normal form: the one that the connection's
+/// last request was for, since most ask for the same one again.
 ///
 /// # Errors
 ///
 /// The [`Rejection`] to answer with; the connection must be closed after it.
-pub fn check<'a>(head: &'a Parts, limits: &Limits) -> Result<Accepted<'a>, Rejection> {
+pub fn check<'a>(
+    head: &'a Parts,
+    limits: &Limits,
+    known: Option<&'a str>,
+) -> Result<Accepted<'a>, Rejection> {
     if head.method == Method::CONNECT {
         return Err(CONNECT_REFUSED);
     }
-    check_coding(&head.headers)?;
+    let fields = Fields::of(&head.headers);
+    check_coding(&fields)?;
     let target = target(head)?;
     if target.len() > limits.max_target {
         return Err(TARGET_TOO_LONG);
     }
-    let field = host_field(head)?;
-    let host = field.map(|field| normal(field.as_bytes(), limits).ok_or(BAD_HOST)).transpose()?;
+    let field = host_field(&fields, head.version)?;
+    let host = field.map(|field| host(field, limits, known)).transpose()?;
     let authority = match absolute_authority(&head.uri, limits)? {
         // RFC 9112 §3.2.2 would have the target win; what the two parties behind us make of it is anybody's guess.
         Some(named) if host.as_ref().is_some_and(|host| *host != named) => return Err(HOST_DIFFERS),
         Some(named) => Some(named),
         None => host,
     };
-    let as_sent = field.map(HeaderValue::as_bytes) == authority.as_deref().map(str::as_bytes);
+    let as_sent =
+        field.is_some_and(|field| Some(field.as_bytes()) == authority.as_deref().map(str::as_bytes));
     Ok(Accepted { authority, as_sent, target })
 }
 
@@ -161,24 +168,59 @@ pub(super) fn unread(error: &hyper::Error) -> Option<Rejection> {
     }
 }
 
+/// The lines of a head that are looked at here, and whether there are more of their kind.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a HeaderValue>,
+    several_hosts: bool,
+    coding: Option<&'a HeaderValue>,
+    several_codings: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// One look at all fields is cheaper than a search for each of the two.
+    fn of(fields: &'a HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, value) in fields {
+            if *name == HOST {
+                found.several_hosts = found.host.replace(value).is_some();
+            } else if *name == TRANSFER_ENCODING {
+                found.several_codings = found.coding.replace(value).is_some();
+            }
+        }
+        found
+    }
+}
+
 /// RFC 9112 §6.1: 501 for a coding that is not understood. hyper only looks at whether the last one is `chunked`.
-fn check_coding(fields: &HeaderMap) -> Result<(), Rejection> {
-    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(TRANSFER_CODING),
+fn check_coding(fields: &Fields<'_>) -> Result<(), Rejection> {
+    match fields.coding {
+        None => Ok(()),
+        Some(coding) if !fields.several_codings && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Ok(())
+        }
+        Some(_) => Err(TRANSFER_CODING),
     }
 }
 
 /// RFC 9112 §3.2: 400 if `Host` is missing or repeated.
-fn host_field(head: &Parts) -> Result<Option<&HeaderValue>, Rejection> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if head.version <= Version::HTTP_10 => Ok(None),
-        (None, _) => Err(NO_HOST),
-        (Some(_), Some(_)) => Err(SEVERAL_HOSTS),
-        (host, None) => Ok(host),
+fn host_field<'a>(fields: &Fields<'a>, version: Version) -> Result<Option<&'a HeaderValue>, Rejection> {
+    match fields.host {
+        None if version <= Version::HTTP_10 => Ok(None),
+        None => Err(NO_HOST),
+        Some(_) if fields.several_hosts => Err(SEVERAL_HOSTS),
+        host => Ok(host),
+    }
+}
+
+fn host<'a>(
+    field: &'a HeaderValue,
+    limits: &Limits,
+    known: Option<&'a str>,
+) -> Result<Cow<'a, str>, Rejection> {
+    match known {
+        Some(known) if field.as_bytes() == known.as_bytes() => Ok(Cow::Borrowed(known)),
+        _ => normal(field.as_bytes(), limits).ok_or(BAD_HOST),
     }
 }
 

@@ -32,6 +32,7 @@ use http::Response;
 use http::request::Parts;
 use http_body::Body;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 
 pub use accept::{Drained, serve};
 pub use drain::{Shutdown, ShutdownTrigger};
@@ -53,12 +54,13 @@ pub trait Handler: Clone + Send + Sync + 'static {
 
     /// Answers one request. The future is dropped when the client goes away, half-closing included.
     ///
-    /// The request's target is in origin-form (or `*` for OPTIONS), and it has exactly one `Host` field, valid, in lower
-    /// case, without the default port, even if the client gave it another shape; Content-Length and
-    /// Transfer-Encoding do not both occur. Hop-by-hop fields are still there.
+    /// The request's target is in origin-form (or `*` for OPTIONS), and it has exactly one `Host` field, which says
+    /// `authority`: valid, in lower case, without the default port, even if the client gave it another shape;
+    /// Content-Length and Transfer-Encoding do not both occur. Hop-by-hop fields are still there.
     fn handle(
         &self,
         head: Parts,
+        authority: Arc<str>,
         content: Incoming,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
@@ -80,9 +82,15 @@ pub struct Peer {
     /// Our own.
     pub local: SocketAddr,
     wire: Arc<Wire>,
+    /// What the last request was for, in normal form.
+    last_authority: Mutex<Option<Arc<str>>>,
 }
 
 impl Peer {
+    fn new(addr: SocketAddr, local: SocketAddr, wire: Arc<Wire>) -> Self {
+        Self { addr, local, wire, last_authority: Mutex::default() }
+    }
+
     /// A way to send 103 Early Hints ahead of the answer to the request now being handled. Call it while handling; it
     /// does nothing for later requests on the same connection.
     pub fn hints(&self) -> EarlyHints {

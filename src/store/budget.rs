@@ -9,23 +9,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::store::block;
 use crate::store::pressure::Pressure;
 
 /// Memory runs short above this share of the limit, in percent. Above what stored responses may take in all, or a full
 /// cache would be in constant need.
 const SHORT: u64 = 90;
-/// What a [`Bytes`] costs beside its data: the handle in the list that holds it, and the owner on the heap (drop function
-/// and count, the slice, the charge). `tests/overhead.rs` holds it against an allocator that counts.
-pub const PER_CHUNK: usize = size_of::<Bytes>() + 2 * size_of::<usize>() + size_of::<Charged<Box<[u8]>>>();
 
 /// Bytes that may be held, and that are. Shared by everything that holds some.
 #[derive(Debug)]
 pub struct Budget {
     limit: u64,
-    /// INVARIANT: the sum of all living [`Charge`]s, and never above `limit`.
+    /// INVARIANT: the sum of all living [`Charge`]s, and of what else was [taken](Self::take) and not yet given back; never
+    /// above `limit`.
     ///
     /// Holds under threads since a charge is taken by one compare-and-swap from a value that it fits on, and given back
-    /// once, by the drop of the only value that stands for it. Relaxed: nothing is read on the strength of the number.
+    /// once, by the drop of the only value that stands for it (a [`Tab`] gives back as it is told). Relaxed: nothing is read on the strength of the number.
     used: AtomicU64,
     pressure: Pressure,
 }
@@ -48,13 +47,21 @@ impl Budget {
 
     /// Charges `bytes`, unless that would pass the limit. Never waits.
     pub fn try_charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        self.take(bytes).then(|| Charge { budget: self.clone(), bytes })
+    }
+
+    /// The same for who [gives back](Self::give_back) by himself.
+    pub(super) fn take(&self, bytes: usize) -> bool {
         let fits = |used: u64| used.checked_add(bytes as u64).filter(|sum| *sum <= self.limit);
         let charged = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
         if charged.is_err() || self.is_short() {
             self.pressure.ring();
         }
-        charged.ok()?;
-        Some(Charge { budget: self.clone(), bytes })
+        charged.is_ok()
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Whether it is time to make room.
@@ -84,10 +91,9 @@ impl Budget {
         if len == 0 && beside == 0 {
             return Some(Bytes::new());
         }
-        let charge = self.try_charge(allocated(len) + PER_CHUNK + beside)?;
+        let charge = self.try_charge(block::size(len) + beside)?;
         // Charged first: the memory is not touched before it is granted.
-        let data: Box<[u8]> = parts.concat().into();
-        Some(Bytes::from_owner(Charged { data, _charge: charge }))
+        Some(block::of(parts, len, charge))
     }
 }
 
@@ -100,23 +106,47 @@ pub struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes as u64, Ordering::Relaxed);
+        self.budget.give_back(self.bytes as u64);
     }
 }
 
-struct Charged<T> {
-    data: T,
-    _charge: Charge,
+/// The charges of things that are counted one by one, and are too many to carry one each.
+#[derive(Debug)]
+pub(super) struct Tab {
+    budget: Arc<Budget>,
+    /// INVARIANT: what [`add`](Self::add) has charged and [`take_off`](Self::take_off) has not given back.
+    bytes: AtomicU64,
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Charged<T> {
-    fn as_ref(&self) -> &[u8] {
-        self.data.as_ref()
+impl Tab {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, bytes: AtomicU64::new(0) }
+    }
+
+    /// Charges `bytes`, unless that would pass the limit. Returns whether it did.
+    pub(super) fn add(&self, bytes: usize) -> bool {
+        let fits = self.budget.take(bytes);
+        if fits {
+            self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Gives back what was charged.
+    pub(super) fn take_off(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.budget.give_back(bytes as u64);
+    }
+}
+
+impl Drop for Tab {
+    fn drop(&mut self) {
+        self.budget.give_back(*self.bytes.get_mut());
     }
 }
 
 /// What jemalloc sets aside for `len` bytes: the next of four sizes per doubling.
-pub(super) fn allocated(len: usize) -> usize {
+pub(super) const fn allocated(len: usize) -> usize {
     match len.checked_sub(1) {
         None => 0,
         Some(below) if below < 8 => 8,

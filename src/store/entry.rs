@@ -1,7 +1,8 @@
 //! A stored response.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_LANGUAGE;
@@ -13,13 +14,12 @@ use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
 use crate::store::budget::allocated;
 use crate::store::heat::Heat;
-use crate::store::{Head, Sealed};
-use crate::validity::{Held, Marks, Stamp};
+use crate::store::span::Span;
+use crate::store::{Budget, Head, Sealed};
+use crate::validity::{Marks, Stamp};
 
-/// Bytes of an entry and its content's frame, each with the two counts of its `Arc`.
-const PER_ENTRY: usize = size_of::<Entry>() + size_of::<Sealed>() + 4 * size_of::<usize>();
-/// Bytes of a `Last-Modified` as sent, which is kept with its validators.
-const DATE: usize = 29;
+/// Bytes of an entry with the two counts of its `Arc`.
+const PER_ENTRY: usize = allocated(size_of::<Entry>() + 2 * size_of::<usize>());
 
 /// Which bytes of the representation an entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub enum Extent {
 #[derive(Debug)]
 pub struct NewEntry {
     /// Status and fields.
-    pub head: Arc<Head>,
+    pub head: Head,
     /// Content.
-    pub body: Arc<Sealed>,
+    pub body: Sealed,
     /// Which bytes that is.
     pub extent: Extent,
     /// On which it may be reused.
@@ -63,38 +63,73 @@ pub struct NewEntry {
 }
 
 /// A stored response. It does not change; a 304 makes a new one that shares the content.
+///
+/// There may be millions: what few of them have lies apart, and what the head tells is read there.
 #[derive(Debug)]
 pub struct Entry {
-    /// Status and fields.
-    pub head: Arc<Head>,
+    /// Status and fields. Its charge is that of the entry.
+    pub head: Head,
     /// Content.
-    pub body: Arc<Sealed>,
-    /// Which bytes that is.
-    pub extent: Extent,
-    /// On which it may be reused.
-    pub terms: Terms,
-    /// What it can be validated by.
-    pub validators: Validators,
-    /// The selecting fields of the request that brought it.
-    pub variant: Variant,
-    /// When it was received or last validated.
-    pub received: Moment,
-    /// The same on the wall clock.
-    pub received_wall: SystemTime,
+    pub body: Sealed,
     /// What it can be purged by. As long as it lives, it is counted there.
-    pub marks: Held,
+    pub marks: Marks,
     /// Which purges are younger than it.
     pub stamp: Stamp,
+    /// When it was received or last validated.
+    pub received: Moment,
+    initial_age: Span,
+    lifetime: Span,
+    stale_while_revalidate: Span,
+    stale_if_error: Span,
+    promises: Promises,
+    variant: Variant,
+    rare: Option<Box<Rare>>,
     heat: Heat,
-    /// Nanoseconds since boot until which a failed revalidation keeps others from trying.
-    held_off_until: AtomicU64,
+    /// Milliseconds since `received` until which a failed revalidation keeps others from trying.
+    held_off_for: AtomicU32,
+}
+
+/// What few entries have.
+#[derive(Debug)]
+struct Rare {
+    /// Which bytes it is, if not all.
+    extent: Extent,
+    omitted: Box<[HeaderName]>,
+    /// What it can be validated by, if that is not what its head says.
+    validators: Option<Validators>,
+    received_wall: SystemTime,
+}
+
+/// The yes or no of [`Terms`], a bit each.
+#[derive(Clone, Copy, Debug)]
+struct Promises(u8);
+
+impl Promises {
+    const ALWAYS_VALIDATE: u8 = 1;
+    const NEVER_STALE: u8 = 2;
+    const HEURISTIC: u8 = 4;
+    const IMMUTABLE: u8 = 8;
+
+    fn of(terms: &Terms) -> Self {
+        let flags = [
+            (terms.always_validate, Self::ALWAYS_VALIDATE),
+            (terms.never_stale, Self::NEVER_STALE),
+            (terms.heuristic, Self::HEURISTIC),
+            (terms.immutable, Self::IMMUTABLE),
+        ];
+        Self(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum())
+    }
+
+    fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
 }
 
 impl Entry {
-    /// An entry that nobody has asked for yet.
-    pub fn new(parts: NewEntry) -> Self {
+    /// An entry that nobody has asked for yet. `None`: there is no memory for it.
+    pub fn new(parts: NewEntry) -> Option<Self> {
         let NewEntry {
-            head,
+            mut head,
             body,
             extent,
             terms,
@@ -105,42 +140,110 @@ impl Entry {
             marks,
             stamp,
         } = parts;
-        let marks = marks.hold(head.size() as u64 + body.size());
-        Self {
+        let told = head.validators();
+        let date = told.date;
+        let validators = (validators != told).then_some(validators);
+        // Without `Date` it is the time of receipt that conditions are compared with.
+        let is_rare =
+            extent != Extent::Whole || !terms.omitted.is_empty() || validators.is_some() || date.is_none();
+        let rare = is_rare
+            .then(|| Box::new(Rare { extent, omitted: terms.omitted.clone(), validators, received_wall }));
+        let lists = [variant.size(), body.list_size(), rare.as_deref().map_or(0, Rare::size), marks.size()];
+        let overhead = lists.into_iter().map(allocated).sum::<usize>();
+        if !head.charge_more(PER_ENTRY + overhead) {
+            return None;
+        }
+        let entry = Self {
             head,
             body,
-            extent,
-            terms,
-            validators,
-            variant,
-            received,
-            received_wall,
             marks,
             stamp,
+            received,
+            // Rather older and stale sooner than the origin said.
+            initial_age: Span::around(terms.initial_age),
+            lifetime: Span::within(terms.lifetime),
+            stale_while_revalidate: Span::within(terms.stale_while_revalidate),
+            stale_if_error: Span::within(terms.stale_if_error),
+            promises: Promises::of(&terms),
+            variant,
+            rare,
             heat: Heat::default(),
-            held_off_until: AtomicU64::new(0),
+            held_off_for: AtomicU32::new(0),
+        };
+        entry.marks.hold(entry.tallied());
+        Some(entry)
+    }
+
+    /// Bytes that count in the tallies of what it answers to.
+    fn tallied(&self) -> u64 {
+        self.head.size() as u64 + self.body.size()
+    }
+
+    /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.
+    pub fn parts(&self, budget: &Arc<Budget>) -> Option<NewEntry> {
+        let validators = self.validators().into_owned();
+        Some(NewEntry {
+            head: self.head.copied(budget)?,
+            body: self.body.clone(),
+            extent: self.extent().clone(),
+            terms: self.terms(),
+            received_wall: self.received_wall(&validators),
+            validators,
+            variant: self.variant.clone(),
+            received: self.received,
+            marks: self.marks.clone(),
+            stamp: self.stamp.clone(),
+        })
+    }
+
+    /// Which bytes of the representation it holds.
+    pub fn extent(&self) -> &Extent {
+        self.rare.as_ref().map_or(&Extent::Whole, |rare| &rare.extent)
+    }
+
+    /// On which it may be reused.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            initial_age: self.initial_age.duration(),
+            lifetime: self.lifetime.duration(),
+            stale_while_revalidate: self.stale_while_revalidate.duration(),
+            stale_if_error: self.stale_if_error.duration(),
+            always_validate: self.promises.has(Promises::ALWAYS_VALIDATE),
+            never_stale: self.promises.has(Promises::NEVER_STALE),
+            heuristic: self.promises.has(Promises::HEURISTIC),
+            immutable: self.promises.has(Promises::IMMUTABLE),
+            omitted: self.rare.as_ref().map_or_else(Box::default, |rare| rare.omitted.clone()),
         }
     }
 
-    /// What this entry is made of, to make another like it.
-    pub fn parts(&self) -> NewEntry {
-        NewEntry {
-            head: self.head.clone(),
-            body: self.body.clone(),
-            extent: self.extent.clone(),
-            terms: self.terms.clone(),
-            validators: self.validators.clone(),
-            variant: self.variant.clone(),
-            received: self.received,
-            received_wall: self.received_wall,
-            marks: Marks::clone(&self.marks),
-            stamp: self.stamp.clone(),
+    /// Its current age (RFC 9111 §4.2.3).
+    pub fn age(&self, now: Moment) -> Duration {
+        self.initial_age.duration().saturating_add(now.since(self.received))
+    }
+
+    /// What it can be validated by.
+    pub fn validators(&self) -> Cow<'_, Validators> {
+        match self.rare.as_ref().and_then(|rare| rare.validators.as_ref()) {
+            Some(validators) => Cow::Borrowed(validators),
+            None => Cow::Owned(self.head.validators()),
         }
+    }
+
+    /// When it was received on the wall clock; the time of its `Date`, if its `validators` have one, beside which nobody
+    /// asks for this.
+    pub fn received_wall(&self, validators: &Validators) -> SystemTime {
+        let kept = self.rare.as_ref().map(|rare| rare.received_wall);
+        kept.or(validators.date).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// The selecting fields of the request that brought it.
+    pub fn variant(&self) -> &Variant {
+        &self.variant
     }
 
     /// Whether a request with these fields selects it (RFC 9111 §4.1).
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.variant.fields().is_empty() || self.variant.matches(request, self.head.get(&CONTENT_LANGUAGE))
+        self.variant.is_of_all() || self.variant.matches(request, self.head.get(&CONTENT_LANGUAGE).as_ref())
     }
 
     /// Counts a request that was answered with it.
@@ -160,17 +263,19 @@ impl Entry {
 
     /// A revalidation failed: no other is tried before `until`.
     pub fn hold_off(&self, until: Moment) {
-        self.held_off_until.fetch_max(until.to_nanos(), Ordering::Relaxed);
+        let millis = until.since(self.received).as_nanos().div_ceil(1_000_000);
+        self.held_off_for.fetch_max(u32::try_from(millis).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Whether a revalidation failed a moment ago.
     pub fn held_off(&self, now: Moment) -> bool {
-        now.to_nanos() < self.held_off_until.load(Ordering::Relaxed)
+        let held_off_for = self.held_off_for.load(Ordering::Relaxed);
+        held_off_for > 0 && now.since(self.received) < Duration::from_millis(held_off_for.into())
     }
 
     /// Whether it holds the whole representation.
     pub fn is_whole(&self) -> bool {
-        matches!(self.extent, Extent::Whole)
+        matches!(self.extent(), Extent::Whole)
     }
 
     /// Whether it is the better one to keep of two that serve the same requests: its bytes were asked for later, or
@@ -182,19 +287,25 @@ impl Entry {
     /// How long it is of use yet: until it is stale, past all stale grants, and past `keep`, when its validators are
     /// no longer worth their place.
     pub(super) fn useful_for(&self, keep: Duration, now: Moment) -> Duration {
-        self.terms.horizon(keep).saturating_sub(now.since(self.received))
-    }
-
-    /// Bytes that it takes beside head and content, which carry their charges themselves.
-    pub(super) fn overhead(&self) -> usize {
-        let etag = self.validators.etag.as_ref().map_or(0, |tag| tag.as_bytes().len());
-        let names = (self.variant.fields().len() + self.terms.omitted.len()) * size_of::<HeaderName>();
-        let parts = [self.variant.key().len(), names, etag, DATE, self.marks.size()];
-        PER_ENTRY + parts.into_iter().filter(|part| *part > 0).map(allocated).sum::<usize>()
+        self.terms().horizon(keep).saturating_sub(now.since(self.received))
     }
 
     /// Bytes that it takes in all, content that it shares with others included.
     pub(super) fn size(&self) -> u64 {
-        self.overhead() as u64 + self.head.size() as u64 + self.body.size()
+        self.head.size_with_all() as u64 + self.body.size()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.marks.let_go(self.tallied());
+    }
+}
+
+impl Rare {
+    fn size(&self) -> usize {
+        let etag = self.validators.as_ref().and_then(|validators| validators.etag.as_ref());
+        let etag = etag.map_or(0, |etag| etag.as_bytes().len());
+        size_of::<Self>() + size_of_val(&*self.omitted) + etag
     }
 }

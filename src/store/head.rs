@@ -1,39 +1,91 @@
 //! A stored response head.
+//!
+//! It is one block of bytes, since a slot of a `HeaderMap` costs about 100 bytes, and a name with a value beside it 72.
+//! A line is one of these:
+//!
+//! ```text
+//! its number in two bytes, with NUMBERED: a line of the lexicon
+//! the number of the name, a value
+//! NAMED, length of the name in two bytes, the name, a value
+//! ```
+//!
+//! and a value one of these:
+//!
+//! ```text
+//! its length, up to SHORT; that many bytes
+//! LONG, length in two bytes; that many bytes
+//! DATE, four bytes: seconds since 1970, for a date that is written as all are
+//! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::store::budget::Budget;
+use crate::policy::validation::{LastModified, Validators};
+use crate::policy::{EntityTag, fields};
+use crate::store::Budget;
+use crate::store::budget::allocated;
+use crate::store::lexicon::{self, Line};
 
-/// Bytes that a name of its own costs beside its letters, if it is not a well-known one: the counts on the heap.
-const PER_OWN_NAME: usize = 48;
+/// In the first byte of a line: it has a number in the lexicon.
+const NUMBERED: u8 = 0x80;
+/// For the number of a name: it has none, and stands here itself.
+const NAMED: u8 = 0x7f;
+/// The largest length of a value that is one byte.
+const SHORT: u8 = 0xfd;
+const LONG: u8 = 0xfe;
+const DATE: u8 = 0xff;
+/// Bytes of a date as it is written.
+const DATE_LEN: usize = 29;
 /// Bytes that a slot of a `HeaderMap` takes: the entry, its hash, and the index, at the map's usual load.
 const PER_MAP_SLOT: usize = 120;
+/// Bytes that a name of its own costs beside its letters, if it is not a well-known one: the counts on the heap.
+const PER_OWN_NAME: usize = 48;
 
-/// Status and fields. All values are slices of one block of exactly their size: values as they were parsed would pin
-/// the connection's whole read buffer.
+/// Status and fields.
 #[derive(Debug)]
 pub struct Head {
+    /// INVARIANT: lines as [`Head::pack`] writes them.
+    packed: Box<[u8]>,
+    budget: Arc<Budget>,
+    /// Bytes of the budget, given back on drop. Not a `Charge`: that would be larger by what stands here.
+    charged: u32,
     status: StatusCode,
-    /// In the order in which they came, repeats kept. The block that all values share carries the charge, for the names
-    /// and the slots too.
-    fields: Box<[(HeaderName, HeaderValue)]>,
-    size: usize,
-    /// Carries the charge when there is no field, and so no value, to do it.
-    _block: Bytes,
+    /// Bytes of all values that are not in the lexicon.
+    own: u16,
 }
 
 impl Head {
-    /// Packs `fields`, in order, repeats kept. `None`: there is no memory for it.
+    /// Packs `fields`, in order, repeats kept. `None`: there is no memory for it, or it is larger than any that a
+    /// connection takes in.
     pub fn pack(status: StatusCode, fields: &HeaderMap, budget: &Arc<Budget>) -> Option<Self> {
-        let beside =
-            size_of::<Self>() + fields.len() * size_of::<(HeaderName, HeaderValue)>() + names(fields);
-        let block = block(fields, beside, budget)?;
-        let size = block.len() + beside;
-        Some(Self { status, fields: sliced(fields, &block)?.into(), size, _block: block })
+        let mut packed = Vec::new();
+        let mut own = 0_usize;
+        for (name, value) in fields {
+            if let Some(number) = lexicon::number_of_line(name, value) {
+                packed.extend_from_slice(&(number | u16::from(NUMBERED) << 8).to_be_bytes());
+                continue;
+            }
+            push_name(&mut packed, name)?;
+            push_value(&mut packed, value.as_bytes())?;
+            own += value.len();
+        }
+        Self::charged(packed.into(), status, u16::try_from(own).ok()?, budget)
+    }
+
+    fn charged(packed: Box<[u8]>, status: StatusCode, own: u16, budget: &Arc<Budget>) -> Option<Self> {
+        let size = allocated(packed.len());
+        let mut head = Self { packed, budget: budget.clone(), charged: 0, status, own };
+        head.charge_more(size).then_some(head)
+    }
+
+    /// The same once more, with a charge of its own. `None`: there is no memory for it.
+    pub(super) fn copied(&self, budget: &Arc<Budget>) -> Option<Self> {
+        Self::charged(self.packed.clone(), self.status, self.own, budget)
     }
 
     /// The stored status.
@@ -43,75 +95,273 @@ impl Head {
 
     /// Number of field lines.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.lines().count()
     }
 
     /// No fields at all.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.packed.is_empty()
     }
 
-    /// The bytes that it takes.
-    pub fn size(&self) -> usize {
-        self.size
+    /// Bytes that it takes beside this handle.
+    pub(super) fn size(&self) -> usize {
+        allocated(self.packed.len())
+    }
+
+    /// Bytes that are charged for it and what goes with it.
+    pub(super) fn size_with_all(&self) -> usize {
+        self.charged as usize
+    }
+
+    /// Charges what goes with it. `false`: there is no memory for that.
+    pub(super) fn charge_more(&mut self, bytes: usize) -> bool {
+        let sum = u32::try_from(bytes).ok().and_then(|bytes| self.charged.checked_add(bytes));
+        let Some(sum) = sum.filter(|_| self.budget.take(bytes)) else { return false };
+        self.charged = sum;
+        true
     }
 
     /// The first line of a field.
-    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
-        self.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.lines()
+            .find(|line| line.name() == name)
+            .and_then(|line| HeaderValue::from_bytes(&line.bytes()).ok())
     }
 
-    /// Appends all fields, in order.
+    /// What it can be validated by. The same as [`Validators::of`] the fields.
+    pub(super) fn validators(&self) -> Validators {
+        let mut told = Validators::default();
+        let mut met = Vec::with_capacity(3);
+        for line in self.lines() {
+            let name = line.name();
+            if met.contains(name) {
+                // What several lines say together is not for this place to know.
+                return Validators::of(&self.to_map());
+            }
+            match *name {
+                header::ETAG => told.etag = EntityTag::new(&line.bytes()),
+                header::LAST_MODIFIED => told.last_modified = line.last_modified(),
+                header::DATE => told.date = line.date(),
+                _ => continue,
+            }
+            met.push(name.clone());
+        }
+        told
+    }
+
+    /// Appends all fields, in order. What is not in the lexicon is copied to one block for all of them.
     pub fn write_to(&self, out: &mut HeaderMap) {
-        for (name, value) in &self.fields {
-            out.append(name.clone(), value.clone());
+        let mut own = self.own_values();
+        for line in self.lines() {
+            match line {
+                Packed::Shared(line) => {
+                    out.append(line.name.clone(), line.value.clone());
+                }
+                Packed::Own(name, value) => {
+                    let bytes = own.split_to(value.len().min(own.len()));
+                    // It was a field value when it was packed, so it still is one.
+                    if let Ok(value) = HeaderValue::from_maybe_shared(bytes) {
+                        out.append(name.into_owned(), value);
+                    }
+                }
+            }
         }
     }
 
     /// All fields.
     pub fn to_map(&self) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.fields.len());
+        let mut map = HeaderMap::with_capacity(self.len());
         self.write_to(&mut map);
         map
     }
+
+    /// All values that are not in the lexicon, one after the other.
+    fn own_values(&self) -> Bytes {
+        if self.own == 0 {
+            return Bytes::new();
+        }
+        let mut own = BytesMut::with_capacity(self.own.into());
+        for line in self.lines() {
+            if let Packed::Own(_, value) = line {
+                value.write_to(&mut own);
+            }
+        }
+        own.freeze()
+    }
+
+    fn lines(&self) -> Lines<'_> {
+        Lines(&self.packed)
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.budget.give_back(self.charged.into());
+    }
+}
+
+/// A line as it is packed.
+enum Packed<'a> {
+    Shared(&'static Line),
+    Own(Cow<'static, HeaderName>, Value<'a>),
+}
+
+/// A value as it is packed.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Text(&'a [u8]),
+    /// Seconds since 1970.
+    Date(u32),
+}
+
+impl Packed<'_> {
+    fn name(&self) -> &HeaderName {
+        match self {
+            Self::Shared(line) => &line.name,
+            Self::Own(name, _) => name,
+        }
+    }
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Shared(line) => Cow::Borrowed(line.value.as_bytes()),
+            Self::Own(_, Value::Text(text)) => Cow::Borrowed(text),
+            Self::Own(_, Value::Date(seconds)) => {
+                Cow::Owned(fields::render_date(time(*seconds)).as_bytes().to_vec())
+            }
+        }
+    }
+
+    fn last_modified(&self) -> Option<LastModified> {
+        match self {
+            Self::Own(_, Value::Date(seconds)) => Some(LastModified::usual(time(*seconds))),
+            other => LastModified::new(&other.bytes()),
+        }
+    }
+
+    fn date(&self) -> Option<SystemTime> {
+        match self {
+            Self::Own(_, Value::Date(seconds)) => Some(time(*seconds)),
+            other => fields::http_date(&other.bytes()),
+        }
+    }
+}
+
+impl Value<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Date(_) => DATE_LEN,
+        }
+    }
+
+    fn write_to(self, out: &mut BytesMut) {
+        match self {
+            Self::Text(text) => out.extend_from_slice(text),
+            Self::Date(seconds) => fields::write_date(time(seconds), out),
+        }
+    }
+}
+
+/// Lines yet to be read. It ends where nothing is left, and would where it cannot be read.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Packed<'a>;
+
+    fn next(&mut self) -> Option<Packed<'a>> {
+        let first = *self.take(1)?.first()?;
+        if first & NUMBERED != 0 {
+            let lower = *self.take(1)?.first()?;
+            return lexicon::line(u16::from_be_bytes([first & !NUMBERED, lower])).map(Packed::Shared);
+        }
+        let name = if first == NAMED {
+            let len = self.length()?;
+            Cow::Owned(HeaderName::from_bytes(self.take(len)?).ok()?)
+        } else {
+            Cow::Borrowed(lexicon::name(first)?)
+        };
+        Some(Packed::Own(name, self.value()?))
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        Some(u16::from_be_bytes(*self.take(2)?.first_chunk()?).into())
+    }
+
+    fn value(&mut self) -> Option<Value<'a>> {
+        let len = match *self.take(1)?.first()? {
+            DATE => return Some(Value::Date(u32::from_be_bytes(*self.take(4)?.first_chunk()?))),
+            LONG => self.length()?,
+            short => short.into(),
+        };
+        self.take(len).map(Value::Text)
+    }
+}
+
+fn push_name(packed: &mut Vec<u8>, name: &HeaderName) -> Option<()> {
+    if let Some(number) = lexicon::number_of_name(name) {
+        packed.push(number);
+        return Some(());
+    }
+    let name = name.as_str().as_bytes();
+    packed.push(NAMED);
+    packed.extend_from_slice(&u16::try_from(name.len()).ok()?.to_be_bytes());
+    packed.extend_from_slice(name);
+    Some(())
+}
+
+fn push_value(packed: &mut Vec<u8>, value: &[u8]) -> Option<()> {
+    if let Some(seconds) = seconds(value) {
+        packed.push(DATE);
+        packed.extend_from_slice(&seconds.to_be_bytes());
+        return Some(());
+    }
+    match u8::try_from(value.len()) {
+        Ok(len) if len <= SHORT => packed.push(len),
+        _ => {
+            packed.push(LONG);
+            packed.extend_from_slice(&u16::try_from(value.len()).ok()?.to_be_bytes());
+        }
+    }
+    packed.extend_from_slice(value);
+    Some(())
+}
+
+/// The seconds of a value that is a date, if that is all that it says: written back, it is the same bytes.
+fn seconds(value: &[u8]) -> Option<u32> {
+    if value.len() != DATE_LEN || !value.ends_with(b" GMT") {
+        return None;
+    }
+    let since = fields::http_date(value)?.duration_since(UNIX_EPOCH).ok()?;
+    let seconds = u32::try_from(since.as_secs()).ok()?;
+    (fields::render_date(time(seconds)).as_bytes() == value).then_some(seconds)
+}
+
+fn time(seconds: u32) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds.into())
 }
 
 /// A copy of a trailer section that pins nothing else, and is charged as long as any of its values is held.
 pub(super) fn packed_trailers(trailers: &HeaderMap, budget: &Arc<Budget>) -> Option<HeaderMap> {
-    let beside = size_of::<HeaderMap>() + trailers.len() * PER_MAP_SLOT + names(trailers);
-    let block = block(trailers, beside, budget)?;
+    let names: usize = trailers.keys().map(|name| name.as_str().len() + PER_OWN_NAME).sum();
+    let beside = size_of::<HeaderMap>() + trailers.len() * PER_MAP_SLOT + names;
+    let values: Vec<&[u8]> = trailers.values().map(HeaderValue::as_bytes).collect();
+    let mut rest = budget.gather(&values, beside)?;
     let mut packed = HeaderMap::with_capacity(trailers.len());
-    for (name, value) in sliced(trailers, &block)? {
-        packed.append(name, value);
-    }
-    Some(packed)
-}
-
-/// Bytes of those names that are not well-known, at most.
-fn names(fields: &HeaderMap) -> usize {
-    fields.keys().map(|name| name.as_str().len() + PER_OWN_NAME).sum()
-}
-
-/// All values, one after the other.
-fn block(fields: &HeaderMap, beside: usize, budget: &Arc<Budget>) -> Option<Bytes> {
-    let values: Vec<&[u8]> = fields.values().map(HeaderValue::as_bytes).collect();
-    budget.gather(&values, beside)
-}
-
-/// The fields with their values cut from `block`.
-fn sliced(fields: &HeaderMap, block: &Bytes) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let mut rest = block.clone();
-    let mut sliced = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        let own = rest.split_to(value.len());
-        // It was a field value a moment ago, so it still is one.
-        let mut copy = HeaderValue::from_maybe_shared(own).ok()?;
-        copy.set_sensitive(value.is_sensitive());
+    for (name, value) in trailers {
         // Copied too: a name that is not well-known may be a slice of something larger.
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-        sliced.push((name, copy));
+        packed.append(name, HeaderValue::from_maybe_shared(rest.split_to(value.len())).ok()?);
     }
-    Some(sliced)
+    Some(packed)
 }
 
 #[cfg(test)]
@@ -124,38 +374,112 @@ mod tests {
         fields.append("x-own", HeaderValue::from_bytes(b"caf\xe9").unwrap());
         fields.append("x-empty", HeaderValue::from_static(""));
         fields.append("set-cookie", HeaderValue::from_static("b=2"));
+        fields.append("date", HeaderValue::from_static("Sat, 21 Nov 2026 07:00:00 GMT"));
         fields
+    }
+
+    fn packed(fields: &HeaderMap) -> Option<Head> {
+        Head::pack(StatusCode::OK, fields, &Budget::new(1 << 20))
+    }
+
+    /// A head of one field, and whether it comes out as it went in.
+    fn survives(name: &str, value: &[u8]) -> Option<bool> {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        let fields = HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())]);
+        packed(&fields).map(|head| head.to_map() == fields)
     }
 
     #[test]
     fn order_repeats_and_bytes_survive() {
-        let budget = Budget::new(10_000);
-        let head = Head::pack(StatusCode::OK, &fields(), &budget).unwrap();
+        let head = packed(&fields()).unwrap();
         assert_eq!(head.to_map(), fields());
+        assert_eq!(head.len(), 5);
         assert_eq!(head.get(&http::header::SET_COOKIE).unwrap(), "a=1");
         assert_eq!(head.get(&http::header::ETAG), None);
-        assert!(Head::pack(StatusCode::OK, &fields(), &Budget::new(100)).is_none());
+        assert!(Head::pack(StatusCode::OK, &fields(), &Budget::new(30)).is_none());
     }
 
     #[test]
-    fn values_share_one_block_and_its_charge() {
+    fn it_tells_the_same_validators_as_its_fields() {
+        let lines = [
+            ("etag", "\"a\""),
+            ("etag", "Sat, 21 Nov 2026 07:00:00 GMT"),
+            ("last-modified", "Sat, 21 Nov 2026 07:00:00 GMT"),
+            ("last-modified", "Saturday, 21-Nov-26 07:00:00 GMT"),
+            ("date", "Sat, 21 Nov 2026 07:00:01 GMT"),
+            ("date", "now"),
+        ];
+        for choice in 0..1 << lines.len() {
+            let chosen = lines.iter().enumerate().filter(|(i, _)| choice >> i & 1 == 1);
+            let mut fields = HeaderMap::new();
+            for (_, (name, value)) in chosen {
+                fields.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(packed(&fields).unwrap().validators(), Validators::of(&fields), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_charged_as_long_as_it_is_held() {
         let budget = Budget::new(10_000);
-        let head = Head::pack(StatusCode::OK, &fields(), &budget).unwrap();
-        let used = budget.used();
-        assert!(used >= head.size() as u64);
-        let map = head.to_map();
-        drop(head);
-        assert_eq!(budget.used(), used, "still being sent");
-        drop(map);
+        let mut head = Head::pack(StatusCode::OK, &fields(), &budget).unwrap();
+        assert_eq!(budget.used(), head.size() as u64);
+        assert!(head.charge_more(100) && !head.charge_more(10_000) && !head.charge_more(usize::MAX));
+        let copy = head.copied(&budget).unwrap();
+        assert_eq!(budget.used(), 2 * head.size() as u64 + 100);
+        drop((head, copy));
         assert_eq!(budget.used(), 0);
     }
 
     #[test]
-    fn a_head_without_fields_is_charged_too() {
-        let budget = Budget::new(10_000);
-        let head = Head::pack(StatusCode::NO_CONTENT, &HeaderMap::new(), &budget).unwrap();
-        assert!(head.is_empty());
-        assert!(budget.used() >= size_of::<Head>() as u64);
+    fn lines_that_all_heads_have_are_a_number() {
+        let fields = HeaderMap::from_iter([(
+            http::header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000; includeSubDomains"),
+        )]);
+        let heads: Vec<Head> = (0..10).map(|_| packed(&fields).unwrap()).collect();
+        assert!(heads.iter().all(|head| head.to_map() == fields));
+        assert_eq!(heads.last().unwrap().packed.len(), 2);
+    }
+
+    #[test]
+    fn a_date_is_a_number_only_if_that_is_all_it_says() {
+        let packed_len = |value: &'static str| {
+            assert_eq!(survives("last-modified", value.as_bytes()), Some(true), "{value}");
+            packed(&HeaderMap::from_iter([(http::header::LAST_MODIFIED, HeaderValue::from_static(value))]))
+                .map(|head| head.packed.len())
+        };
+        assert_eq!(packed_len("Sat, 21 Nov 2026 07:00:00 GMT"), Some(6));
+        // Of another day of the week, in another case, of another time.
+        for other in [
+            "Sun, 21 Nov 2026 07:00:00 GMT",
+            "sat, 21 Nov 2026 07:00:00 GMT",
+            "Sat, 21 Nov 2226 07:00:00 GMT",
+        ] {
+            assert_eq!(packed_len(other), Some(31), "{other}");
+        }
+    }
+
+    #[test]
+    fn names_without_a_number_are_written_out() {
+        let names = (0..600).map(|i| HeaderName::from_bytes(format!("x-{i}").as_bytes()).unwrap());
+        let fields: HeaderMap = names.map(|name| (name, HeaderValue::from_static("v"))).collect();
+        assert_eq!(packed(&fields).unwrap().to_map(), fields);
+        assert_eq!(lexicon::number_of_name(&HeaderName::from_static("x-599")), None);
+    }
+
+    #[test]
+    fn values_of_every_length_survive_up_to_what_a_connection_takes_in() {
+        for len in [0, 1, 252, 253, 254, 255, 256, 257, 65_535] {
+            assert_eq!(survives("x-long", &vec![b'v'; len]), Some(true), "{len}");
+        }
+        assert_eq!(survives("x-long", &vec![b'v'; 65_536]), None);
+    }
+
+    #[test]
+    fn a_head_without_fields_takes_no_room() {
+        let head = Head::pack(StatusCode::NO_CONTENT, &HeaderMap::new(), &Budget::new(0)).unwrap();
+        assert!(head.is_empty() && head.to_map().is_empty());
     }
 
     #[test]
@@ -163,7 +487,7 @@ mod tests {
         let budget = Budget::new(10_000);
         let packed = packed_trailers(&fields(), &budget).unwrap();
         assert_eq!(packed, fields());
-        assert!(budget.used() > 4 * 100);
+        assert!(budget.used() > 5 * 100);
         drop(packed);
         assert_eq!(budget.used(), 0);
     }

@@ -1,12 +1,16 @@
 //! The tier in memory: moka behind a small API.
 //!
-//! moka decides what stays, by frequency and weight, and forgets what has outlived its use. What it decides lags behind
-//! what was inserted, so its capacity is a share of the limit, and the [`Budget`] is the ceiling that holds at every
-//! moment. All changes to one key go through `and_compute_with`, which runs them one after the other.
+//! moka decides what stays, by frequency and weight. What it decides lags behind what was inserted, so its capacity is a
+//! share of the limit, and the [`Budget`] is the ceiling that holds at every moment. All changes to one key go through
+//! `and_compute_with`, which runs them one after the other.
+//!
+//! It does not look at the time: a timer for each key would cost more than most heads do. What has outlived its use
+//! is taken out by who [walks](Reclaiming) over all that is stored.
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
@@ -15,8 +19,8 @@ use moka::sync::Cache;
 use crate::clock::{Clock, Moment};
 use crate::config;
 use crate::key::{CacheKey, KeyHash};
-use crate::store::budget::allocated;
-use crate::store::{Budget, Charge, Entry, Reclaiming};
+use crate::store::budget::{Tab, allocated};
+use crate::store::{Budget, Entry, Reclaiming};
 use crate::validity::Log;
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
@@ -24,23 +28,52 @@ use crate::validity::Log;
 const SHARE: u64 = 85;
 /// moka weighs in 32 bits; in units of this many bytes no resource overflows them.
 const UNIT: u64 = 64;
-/// What a resource costs beyond its entries and its URL: its own frame, and the key's places in moka's table, queues and
-/// timers. Measured by `tests/overhead.rs`.
-const PER_RESOURCE: usize = 512;
-/// moka's timers need not reach further.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// What a key costs in moka's table and queues. Measured by `tests/overhead.rs`.
+const PER_KEY: usize = 288;
 
-/// All stored responses to one key.
-#[derive(Debug)]
-pub struct Resource {
-    /// Authority, path and query.
-    pub url: Box<str>,
-    /// Newest first.
-    pub variants: Box<[Arc<Entry>]>,
-    weight: u32,
-    useful_for: Duration,
-    /// For what heads and contents do not carry themselves.
-    _charge: Charge,
+/// All stored responses to one key. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Resource(Variants);
+
+#[derive(Clone, Debug)]
+enum Variants {
+    /// Most resources have one; so they need no list.
+    One(Arc<Entry>),
+    Many(Arc<[Arc<Entry>]>),
+}
+
+impl Resource {
+    /// `None` if there are none.
+    fn of(mut variants: Vec<Arc<Entry>>) -> Option<Self> {
+        match variants.len() {
+            0 | 1 => variants.pop().map(Variants::One),
+            _ => Some(Variants::Many(variants.into())),
+        }
+        .map(Self)
+    }
+
+    /// The responses, newest first.
+    pub fn variants(&self) -> &[Arc<Entry>] {
+        match &self.0 {
+            Variants::One(only) => slice::from_ref(only),
+            Variants::Many(list) => list,
+        }
+    }
+
+    /// Bytes that it takes beside its entries, which carry their charges themselves.
+    fn overhead(&self) -> usize {
+        let list = match &self.0 {
+            Variants::One(_) => 0,
+            Variants::Many(list) => allocated(2 * size_of::<usize>() + size_of_val(&**list)),
+        };
+        PER_KEY + list
+    }
+
+    /// For moka: bytes in all, in units.
+    fn weight(&self) -> u32 {
+        let size = self.overhead() as u64 + self.variants().iter().map(|entry| entry.size()).sum::<u64>();
+        u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX)
+    }
 }
 
 /// A stored response, and where it is stored.
@@ -49,7 +82,7 @@ pub struct Stored {
     /// What was sent upstream.
     pub key: CacheKey,
     /// What else is stored under the key.
-    pub resource: Arc<Resource>,
+    pub resource: Resource,
     /// The response.
     pub entry: Arc<Entry>,
 }
@@ -81,63 +114,83 @@ pub struct Figures {
 /// Stored responses by key. Shared by all threads.
 #[derive(Debug)]
 pub struct Store {
-    cache: Cache<CacheKey, Arc<Resource>, KeyHash>,
+    cache: Cache<CacheKey, Resource, KeyHash>,
     budget: Arc<Budget>,
+    held: Arc<Held>,
     clock: Clock,
     keep: Duration,
     max_variants: usize,
-    evictions: Arc<AtomicU64>,
-    /// Stored responses, over all resources. INVARIANT: those of a resource are added before it is put, and taken off
-    /// when moka lets go of it, which it tells exactly once for each; so it is never below zero.
-    entries: Arc<AtomicU64>,
+}
+
+/// What is stored, counted. INVARIANT: a resource is added before it is put, and taken off when moka lets go of it, which
+/// it tells exactly once for each; so nothing here is ever below zero.
+#[derive(Debug)]
+struct Held {
+    entries: AtomicU64,
+    /// For the keys and the lists.
+    charges: Tab,
+    evictions: AtomicU64,
+}
+
+impl Held {
+    /// Whether there is memory for it.
+    fn add(&self, resource: &Resource) -> bool {
+        let fits = self.charges.add(resource.overhead());
+        if fits {
+            self.entries.fetch_add(resource.variants().len() as u64, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn take_off(&self, resource: &Resource, cause: RemovalCause) {
+        let variants = resource.variants().len() as u64;
+        self.charges.take_off(resource.overhead());
+        self.entries.fetch_sub(variants, Ordering::Relaxed);
+        if cause == RemovalCause::Size {
+            self.evictions.fetch_add(variants, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Store {
     /// An empty store within `budget`.
     pub fn new(config: &config::Cache, budget: Arc<Budget>, clock: Clock) -> Arc<Self> {
-        let evictions = Arc::new(AtomicU64::new(0));
-        let entries = Arc::new(AtomicU64::new(0));
-        let (evicted, gone) = (evictions.clone(), entries.clone());
+        let held = Arc::new(Held {
+            entries: AtomicU64::new(0),
+            charges: Tab::new(budget.clone()),
+            evictions: AtomicU64::new(0),
+        });
+        let gone = held.clone();
         let cache = Cache::builder()
             .max_capacity(budget.limit() / 100 * SHARE / UNIT)
-            .weigher(|_: &CacheKey, resource: &Arc<Resource>| resource.weight)
-            .expire_after(Usefulness)
+            .weigher(|_: &CacheKey, resource: &Resource| resource.weight())
             // It runs on whatever thread moka is at work on, so it must not do more than this.
-            .eviction_listener(move |_, resource: Arc<Resource>, cause| {
-                let variants = resource.variants.len() as u64;
-                gone.fetch_sub(variants, Ordering::Relaxed);
-                if cause == RemovalCause::Size {
-                    evicted.fetch_add(variants, Ordering::Relaxed);
-                }
-            })
+            .eviction_listener(move |_, resource: Resource, cause| gone.take_off(&resource, cause))
             .build_with_hasher(KeyHash::default());
         let (keep, max_variants) = (config.keep, config.max_variants.max(1));
-        Arc::new(Self { cache, budget, clock, keep, max_variants, evictions, entries })
+        Arc::new(Self { cache, budget, held, clock, keep, max_variants })
     }
 
     /// What is stored under a key. Takes no lock.
-    pub fn get(&self, key: &CacheKey) -> Option<Arc<Resource>> {
+    pub fn get(&self, key: &CacheKey) -> Option<Resource> {
         self.cache.get(key)
     }
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of
     /// too many variants the oldest goes.
-    pub fn commit(&self, key: CacheKey, url: &str, entry: Arc<Entry>) -> Committed {
+    pub fn commit(&self, key: CacheKey, entry: Arc<Entry>) -> Committed {
         let mut committed = Committed::Stored;
         self.cache.entry(key).and_compute_with(|stored| {
             let stored = stored.map(|stored| stored.into_value());
-            let variants = stored.as_deref().map_or(&[][..], |resource| &resource.variants);
+            let variants = stored.as_ref().map_or(&[][..], Resource::variants);
             let Some(variants) = self.merged(variants, &entry) else {
                 committed = Committed::Older;
                 return Op::Nop;
             };
-            match self.resource(url, variants) {
-                Some(resource) => self.put(resource),
-                None => {
-                    committed = Committed::NoRoom;
-                    Op::Nop
-                }
-            }
+            self.put(variants).unwrap_or_else(|| {
+                committed = Committed::NoRoom;
+                Op::Nop
+            })
         });
         self.relieve();
         committed
@@ -147,33 +200,30 @@ impl Store {
     pub fn replace(&self, key: &CacheKey, old: &Arc<Entry>, new: Arc<Entry>) -> bool {
         let mut replaced = false;
         new.succeed(old);
-        self.edit(key, old, |resource, others| {
-            let variants = std::iter::once(new).chain(others).collect();
-            match self.resource(&resource.url, variants) {
-                Some(resource) => {
-                    replaced = true;
-                    self.put(resource)
-                }
-                None => Op::Nop,
-            }
+        self.edit(key, old, |others| {
+            let put = self.put(std::iter::once(new).chain(others).collect());
+            replaced = put.is_some();
+            put.unwrap_or(Op::Nop)
         });
         replaced
     }
 
     /// Drops an entry, if it is still there.
     pub fn remove(&self, key: &CacheKey, entry: &Arc<Entry>) {
-        self.edit(key, entry, |resource, others| self.put_or_remove(resource, others.collect()));
+        self.edit(key, entry, |others| self.put(others.collect()).unwrap_or(Op::Remove));
     }
 
     /// Drops all entries under a key that `is_useless`; the others stay.
     pub(super) fn remove_all(&self, key: &CacheKey, is_useless: impl Fn(&Arc<Entry>) -> bool) {
         self.cache.entry(*key).and_compute_with(|stored| {
             let Some(stored) = stored.map(|stored| stored.into_value()) else { return Op::Nop };
-            let others: Vec<_> = stored.variants.iter().filter(|entry| !is_useless(entry)).cloned().collect();
-            if others.len() == stored.variants.len() {
+            let variants = stored.variants();
+            let others: Vec<_> = variants.iter().filter(|entry| !is_useless(entry)).cloned().collect();
+            if others.len() == variants.len() {
                 return Op::Nop;
             }
-            self.put_or_remove(&stored, others)
+            // Without memory for a smaller list the whole list goes: what is to be removed must.
+            self.put(others).unwrap_or(Op::Remove)
         });
     }
 
@@ -183,11 +233,11 @@ impl Store {
         self.cache.iter().flat_map(|(key, resource)| {
             let stored =
                 |entry: &Arc<Entry>| Stored { key: *key, resource: resource.clone(), entry: entry.clone() };
-            resource.variants.iter().map(stored).collect::<Vec<_>>()
+            resource.variants().iter().map(stored).collect::<Vec<_>>()
         })
     }
 
-    /// Begins to free what purges have killed.
+    /// Begins to free what purges have killed and what has outlived its use.
     pub fn reclaim<'a>(&'a self, log: &'a Log) -> Reclaiming<'a> {
         Reclaiming::new(self, log, self.cache.iter())
     }
@@ -196,13 +246,13 @@ impl Store {
     pub fn figures(&self) -> Figures {
         Figures {
             bytes: self.budget.used(),
-            entries: self.entries.load(Ordering::Relaxed),
+            entries: self.held.entries.load(Ordering::Relaxed),
             limit: self.budget.limit(),
-            evictions: self.evictions.load(Ordering::Relaxed),
+            evictions: self.held.evictions.load(Ordering::Relaxed),
         }
     }
 
-    /// Evicts and expires.
+    /// Evicts what is too much.
     pub fn tick(&self) {
         self.cache.run_pending_tasks();
         if self.budget.is_short() {
@@ -231,31 +281,25 @@ impl Store {
         &self,
         key: &CacheKey,
         entry: &Arc<Entry>,
-        change: impl FnOnce(&Resource, &mut dyn Iterator<Item = Arc<Entry>>) -> Op<Arc<Resource>>,
+        change: impl FnOnce(&mut dyn Iterator<Item = Arc<Entry>>) -> Op<Resource>,
     ) {
         self.cache.entry(*key).and_compute_with(|stored| {
             let Some(stored) = stored.map(|stored| stored.into_value()) else { return Op::Nop };
-            if !stored.variants.iter().any(|candidate| Arc::ptr_eq(candidate, entry)) {
+            let variants = stored.variants();
+            if !variants.iter().any(|candidate| Arc::ptr_eq(candidate, entry)) {
                 return Op::Nop;
             }
-            let mut others =
-                stored.variants.iter().filter(|candidate| !Arc::ptr_eq(candidate, entry)).cloned();
-            change(&stored, &mut others)
+            change(&mut variants.iter().filter(|candidate| !Arc::ptr_eq(candidate, entry)).cloned())
         });
     }
 
-    /// What is left of a resource, if anything is.
-    fn put_or_remove(&self, resource: &Resource, left: Vec<Arc<Entry>>) -> Op<Arc<Resource>> {
-        if left.is_empty() {
-            return Op::Remove;
+    /// What puts these in the place of what is stored, or removes that if they are none. `None`: there is no memory for
+    /// them.
+    fn put(&self, variants: Vec<Arc<Entry>>) -> Option<Op<Resource>> {
+        match Resource::of(variants) {
+            Some(resource) => self.held.add(&resource).then_some(Op::Put(resource)),
+            None => Some(Op::Remove),
         }
-        // Without memory for a smaller list the whole list goes: what is to be removed must.
-        self.resource(&resource.url, left).map_or(Op::Remove, |resource| self.put(resource))
-    }
-
-    fn put(&self, resource: Arc<Resource>) -> Op<Arc<Resource>> {
-        self.entries.fetch_add(resource.variants.len() as u64, Ordering::Relaxed);
-        Op::Put(resource)
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.
@@ -264,32 +308,19 @@ impl Store {
             return None;
         }
         stored.iter().filter(|other| replaces(entry, other)).for_each(|other| entry.succeed(other));
-        let now = self.clock.moment();
+        let now = self.now();
         let kept =
             stored.iter().filter(|other| !replaces(entry, other) && !self.is_useless(other, now)).cloned();
         Some(std::iter::once(entry.clone()).chain(kept).take(self.max_variants).collect())
     }
 
-    fn is_useless(&self, entry: &Entry, now: Moment) -> bool {
+    /// Whether an entry has outlived its use.
+    pub(super) fn is_useless(&self, entry: &Entry, now: Moment) -> bool {
         entry.useful_for(self.keep, now).is_zero()
     }
 
-    /// `None`: there is no memory for it.
-    fn resource(&self, url: &str, variants: Vec<Arc<Entry>>) -> Option<Arc<Resource>> {
-        let overhead: usize = variants.iter().map(|entry| entry.overhead() + size_of::<Arc<Entry>>()).sum();
-        let own = PER_RESOURCE + allocated(url.len());
-        let charge = self.budget.try_charge(own + overhead)?;
-        let size = own as u64 + variants.iter().map(|entry| entry.size()).sum::<u64>();
-        let now = self.clock.moment();
-        // As long as any of its variants.
-        let useful_for = variants.iter().map(|entry| entry.useful_for(self.keep, now)).max();
-        Some(Arc::new(Resource {
-            url: url.into(),
-            variants: variants.into(),
-            weight: u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX),
-            useful_for: useful_for.unwrap_or_default().min(LONGEST),
-            _charge: charge,
-        }))
+    pub(super) fn now(&self) -> Moment {
+        self.clock.moment()
     }
 }
 
@@ -303,7 +334,7 @@ fn makes_useless(stored: &Entry, new: &Entry) -> bool {
         // A part that was asked for since the last purge may be of a newer whole than the stored one.
         stored.stamp.body() > new.stamp.body()
     };
-    stored.variant == new.variant && covers && is_younger
+    stored.variant() == new.variant() && covers && is_younger
 }
 
 /// Whether a new entry takes the place of a stored one: it serves the same requests. A whole takes that of parts too,
@@ -313,28 +344,7 @@ fn replaces(new: &Entry, stored: &Entry) -> bool {
         (true, false) => new.stamp.body() >= stored.stamp.body(),
         (new, stored) => new == stored,
     };
-    new.variant == stored.variant && covers
-}
-
-/// How long moka keeps a resource, unless it needs the room.
-#[derive(Debug)]
-struct Usefulness;
-
-impl moka::Expiry<CacheKey, Arc<Resource>> for Usefulness {
-    fn expire_after_create(&self, _: &CacheKey, resource: &Arc<Resource>, _: Instant) -> Option<Duration> {
-        Some(resource.useful_for)
-    }
-
-    /// Without this the deadline of what was replaced would go on counting.
-    fn expire_after_update(
-        &self,
-        _: &CacheKey,
-        resource: &Arc<Resource>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(resource.useful_for)
-    }
+    new.variant() == stored.variant() && covers
 }
 
 #[cfg(test)]

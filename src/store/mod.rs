@@ -1,20 +1,23 @@
 //! What is stored, and within which bounds.
 //!
-//! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes.
+//! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes, in one `block`.
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
-//! - [`head`], [`entry`]: a stored response.
+//! - [`head`], [`entry`]: a stored response; `lexicon`: what heads have in common; `span`: durations, packed.
 //! - [`memory`]: the tier that finds it again; `pressure` calls for room before there is none.
-//! - [`reclaim`]: frees what purges have killed; `heat`: how much a response is asked for.
+//! - [`reclaim`]: frees what purges have killed and what has outlived its use; `heat`: how much a response is asked for.
 
+mod block;
 pub mod body;
 pub mod budget;
 pub mod entry;
 pub mod head;
 mod heat;
+mod lexicon;
 pub mod memory;
 mod pressure;
 pub mod reclaim;
 pub mod sealed;
+mod span;
 
 pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};
 pub use budget::{Budget, Charge};

@@ -1,4 +1,4 @@
-//! Frees what purges have killed.
+//! Frees what purges have killed, and what has outlived its use.
 //!
 //! Nothing dead is ever served, whether it is freed or not: every use is checked. So this is about memory only, and can
 //! take its time: a walk over all that is stored, in steps between which its thread rests.
@@ -15,24 +15,27 @@ use crate::validity::Log;
 /// there are as many busy threads as cores.
 const STEP: usize = 16;
 
-/// A walk over the store that removes what is dead. What is stored while it lasts may be passed by.
+/// A walk over the store that removes what is dead or useless. What is stored while it lasts may be passed by.
 pub struct Reclaiming<'a> {
     store: &'a Store,
     log: &'a Log,
-    left: Iter<'a, CacheKey, Arc<Resource>>,
+    left: Iter<'a, CacheKey, Resource>,
 }
 
 impl<'a> Reclaiming<'a> {
-    pub(super) fn new(store: &'a Store, log: &'a Log, all: Iter<'a, CacheKey, Arc<Resource>>) -> Self {
+    pub(super) fn new(store: &'a Store, log: &'a Log, all: Iter<'a, CacheKey, Resource>) -> Self {
         Self { store, log, left: all }
     }
 
     /// Goes on for a bounded number of resources. Returns whether there is more to do.
     pub fn step(&mut self) -> bool {
+        let now = self.store.now();
         for _ in 0..STEP {
             let Some((key, resource)) = self.left.next() else { return false };
-            let is_dead = |entry: &Arc<Entry>| self.log.check(&entry.marks, &entry.stamp).is_none();
-            if resource.variants.iter().any(is_dead) {
+            let is_dead = |entry: &Arc<Entry>| {
+                self.store.is_useless(entry, now) || self.log.check(&entry.marks, &entry.stamp).is_none()
+            };
+            if resource.variants().iter().any(is_dead) {
                 self.store.remove_all(&key, is_dead);
             }
         }

@@ -1,59 +1,86 @@
 //! Complete content.
 
+use std::slice;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::store::budget::{PER_CHUNK, allocated};
+use crate::store::block;
 
-/// Content that is complete and never changes. The charges live in its chunks.
+/// Content that is complete and never changes. The charges live in its chunks. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Sealed(Content);
+
+#[derive(Clone, Debug)]
+enum Content {
+    /// Most content is short, and has no trailers; so it needs no list.
+    One(Bytes),
+    Many(Arc<Many>),
+}
+
 #[derive(Debug)]
-pub struct Sealed {
+struct Many {
     /// INVARIANT: none is empty.
     chunks: Box<[Bytes]>,
     /// INVARIANT: the sum of the chunks' lengths.
     len: u64,
-    /// Boxed: few have any, and an empty place for a map is 96 bytes.
-    trailers: Option<Box<HeaderMap>>,
+    trailers: Option<HeaderMap>,
 }
 
 impl Sealed {
-    pub(super) fn new(chunks: Vec<Bytes>, trailers: Option<HeaderMap>) -> Arc<Self> {
-        let chunks: Box<[Bytes]> = chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect();
+    pub(super) fn new(mut chunks: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
+        chunks.retain(|chunk| !chunk.is_empty());
+        if chunks.len() <= 1 && trailers.is_none() {
+            return Self(Content::One(chunks.pop().unwrap_or_default()));
+        }
         let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Arc::new(Self { chunks, len, trailers: trailers.map(Box::new) })
+        Self(Content::Many(Arc::new(Many { chunks: chunks.into(), len, trailers })))
     }
 
     /// Content made of slices of other content; nothing is copied. As long as it is held, so are the chunks it was
     /// sliced from.
-    pub fn concat(pieces: Vec<Bytes>) -> Arc<Self> {
+    pub fn concat(pieces: Vec<Bytes>) -> Self {
         Self::new(pieces, None)
     }
 
     /// Length in bytes.
     pub fn len(&self) -> u64 {
-        self.len
+        match &self.0 {
+            Content::One(only) => only.len() as u64,
+            Content::Many(many) => many.len,
+        }
     }
 
-    /// Bytes that it takes in memory, as far as it does not share them.
+    /// Bytes of the list of its chunks, if it has one.
+    pub(super) fn list_size(&self) -> usize {
+        match &self.0 {
+            Content::One(_) => 0,
+            Content::Many(many) => 2 * size_of::<usize>() + size_of::<Many>() + size_of_val(&*many.chunks),
+        }
+    }
+
+    /// Bytes that its chunks take in memory, as far as it does not share them.
     pub(super) fn size(&self) -> u64 {
-        self.chunks.iter().map(|chunk| (allocated(chunk.len()) + PER_CHUNK) as u64).sum()
+        self.chunks().iter().map(|chunk| block::size(chunk.len()) as u64).sum()
     }
 
     /// No content at all.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// What the origin sent after the content.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_deref()
+        match &self.0 {
+            Content::One(_) => None,
+            Content::Many(many) => many.trailers.as_ref(),
+        }
     }
 
     /// The content, if it is in one piece.
     pub fn single(&self) -> Option<&Bytes> {
-        match &*self.chunks {
+        match self.chunks() {
             [only] => Some(only),
             _ => None,
         }
@@ -61,14 +88,14 @@ impl Sealed {
 
     /// All of it, in pieces.
     pub fn pieces(&self) -> Vec<Bytes> {
-        self.chunks.to_vec()
+        self.chunks().to_vec()
     }
 
     /// Bytes `first` to `last`, inclusive, as far as they exist. Nothing is copied.
     pub fn slice(&self, first: u64, last: u64) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         let mut start = 0u64;
-        for chunk in &self.chunks {
+        for chunk in self.chunks() {
             let end = start + chunk.len() as u64;
             if start > last {
                 break;
@@ -82,6 +109,14 @@ impl Sealed {
             start = end;
         }
         pieces
+    }
+
+    fn chunks(&self) -> &[Bytes] {
+        match &self.0 {
+            Content::One(only) if only.is_empty() => &[],
+            Content::One(only) => slice::from_ref(only),
+            Content::Many(many) => &many.chunks,
+        }
     }
 }
 

@@ -69,10 +69,9 @@ impl Decision {
 
     /// Appends this cache's member of the `Cache-Status` list: `larder; fwd=uri-miss; fwd-status=200; stored`.
     ///
-    /// What earlier caches wrote, and the comma after it, is the caller's. Only visible ASCII is written, whatever
-    /// `name` and the detail hold.
-    pub fn write(&self, name: &str, out: &mut Vec<u8>) {
-        write_token_or_string(name, out);
+    /// What earlier caches wrote, and the comma after it, is the caller's. Only visible ASCII is written.
+    pub fn write(&self, name: &CacheName, out: &mut Vec<u8>) {
+        out.extend_from_slice(&name.0);
         if self.hit {
             out.extend_from_slice(b"; hit");
         }
@@ -99,6 +98,19 @@ impl Decision {
             out.extend_from_slice(b"; detail=");
             write_token_or_string(detail, out);
         }
+    }
+}
+
+/// A cache's name as it stands in `Cache-Status` (RFC 9211 §2): a token if it can be one, else a string.
+#[derive(Clone, Debug)]
+pub struct CacheName(Box<[u8]>);
+
+impl CacheName {
+    /// Renders `name`; what neither form can hold becomes `?`.
+    pub fn new(name: &str) -> Self {
+        let mut rendered = Vec::new();
+        write_token_or_string(name, &mut rendered);
+        Self(rendered.into())
     }
 }
 
@@ -276,7 +288,7 @@ mod tests {
 
     fn written(decision: Decision, name: &str) -> String {
         let mut out = Vec::new();
-        decision.write(name, &mut out);
+        decision.write(&CacheName::new(name), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -33,7 +33,7 @@ pub mod record;
 mod timestamp;
 
 pub use access::{AccessLog, Asked, Line, OpenError};
-pub use decision::{Decision, Forward, Outcome, StatusClass};
+pub use decision::{CacheName, Decision, Forward, Outcome, StatusClass};
 pub use gauges::{OpenConnection, StoreFigures};
 pub use labels::Labels;
 pub use metrics::{FetchResult, Metrics};

@@ -24,9 +24,9 @@ pub(super) struct Cell {
     /// that of a younger one, never none.
     at: AtomicU64,
     /// Stored responses that answer to the subject, and their bytes.
-    /// INVARIANT: the sums over all living [`Held`](super::marks::Held) that name this cell. Each adds itself once when
-    /// it is made and takes that back once, when it is dropped; both hold the cell meanwhile, so it is not forgotten
-    /// with a count left in it. Relaxed, and apart from each other: nothing is decided by them.
+    /// INVARIANT: the sums over all living stored responses whose [`Marks`](super::marks::Marks) name this cell. Each is
+    /// added once when it is made and taken off once, when it is dropped; it holds the cell meanwhile, so that is not
+    /// forgotten with a count left in it. Relaxed, and apart from each other: nothing is decided by them.
     entries: AtomicU64,
     bytes: AtomicU64,
     role: Role,

@@ -442,9 +442,11 @@ fn tallies_come_out_even_and_what_is_counted_is_not_forgotten() {
             let log = log.clone();
             thread::spawn(move || {
                 for _ in 0..2 {
-                    let held = log.intern(&SUBJECTS, log.published()).unwrap().hold(10);
+                    let held = log.intern(&SUBJECTS, log.published()).unwrap();
+                    held.hold(10);
                     let tally = log.tally(TAG).unwrap();
                     assert!((1..=2).contains(&tally.entries) && tally.bytes >= 10, "{tally:?}");
+                    held.let_go(10);
                     drop(held);
                 }
             })

@@ -10,7 +10,7 @@ use super::prefixes::Prefixes;
 use super::selector::{Choice, Selector};
 use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Kind, Subject, Subjects};
-use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
+use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak};
 use super::table::{Sweep, Table};
 use crate::clock::Moment;
 
@@ -37,6 +37,9 @@ pub struct Log {
     /// Held from taking a number to publishing it: numbers are published in order, without gaps.
     publishing: Mutex<()>,
     everything: Arc<Cell>,
+    /// What the last response without tags answers to beside its URL: the next is likely to answer to the same. Holds
+    /// nothing by itself, so that all of it can be forgotten.
+    untagged: Mutex<Option<Weak<[Arc<Cell>]>>>,
     urls: Table,
     hosts: Table,
     tags: Table,
@@ -84,6 +87,7 @@ impl Log {
             published: AtomicU64::new(0),
             publishing: Mutex::new(()),
             everything: Cell::new(Role::Everything, b"", Facts::NONE),
+            untagged: Mutex::default(),
             urls: Table::new(Role::Url, many, Some(prefixes.clone())),
             hosts: Table::new(Role::Host, few, None),
             tags: Table::new(Role::Tag, many, None),
@@ -155,17 +159,31 @@ impl Log {
     /// `None`: facts younger than `sent` may have been forgotten, so it cannot be known whether the response was
     /// purged. It may go to those whose requests arrived before it was asked for, and must not be stored.
     pub fn intern(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<Marks> {
-        let mut cells = Vec::with_capacity(5 + subjects.tags.len() + subjects.groups.len());
-        cells.push(self.everything.clone());
-        let complete = self.all_named(subjects, |table, name| {
+        let url = self.urls.cell_since(subjects.url.as_bytes(), sent)?;
+        let mut others = Vec::with_capacity(4 + subjects.tags.len() + subjects.groups.len());
+        others.push(self.everything.clone());
+        let complete = self.all_but_url(subjects, |table, name| {
             let Some(cell) = table.cell_since(name, sent) else { return false };
             // Response fields repeat themselves; a handful of pointers is compared faster than hashed.
-            if !cells.iter().any(|known| Arc::ptr_eq(known, &cell)) {
-                cells.push(cell);
+            if !others.iter().any(|known| Arc::ptr_eq(known, &cell)) {
+                others.push(cell);
             }
             true
         });
-        complete.then(|| Marks::new(cells))
+        let is_tagged = !(subjects.tags.is_empty() && subjects.groups.is_empty());
+        complete.then(|| Marks::new(url, if is_tagged { others.into() } else { self.shared(&others) }))
+    }
+
+    /// The list of the last response that answered to these, if that is still there.
+    fn shared(&self, cells: &[Arc<Cell>]) -> Arc<[Arc<Cell>]> {
+        let mut last = self.untagged.lock();
+        let known = last.as_ref().and_then(Weak::upgrade);
+        let is_same = |known: &Arc<[_]>| known.iter().map(Arc::as_ptr).eq(cells.iter().map(Arc::as_ptr));
+        known.filter(is_same).unwrap_or_else(|| {
+            let cells = Arc::from(cells);
+            *last = Some(Arc::downgrade(&cells));
+            cells
+        })
     }
 
     /// Whether a hard purge of any of these subjects may have been published after `since`. For a response that is not
@@ -179,8 +197,11 @@ impl Log {
     /// Whether `is_so` of every name that a response answers to, in the table of its kind; stops at the first that is
     /// not.
     fn all_named(&self, subjects: &Subjects<'_>, mut is_so: impl FnMut(&Table, &[u8]) -> bool) -> bool {
-        is_so(&self.urls, subjects.url.as_bytes())
-            && is_so(&self.hosts, subjects.host.as_bytes())
+        is_so(&self.urls, subjects.url.as_bytes()) && self.all_but_url(subjects, is_so)
+    }
+
+    fn all_but_url(&self, subjects: &Subjects<'_>, mut is_so: impl FnMut(&Table, &[u8]) -> bool) -> bool {
+        is_so(&self.hosts, subjects.host.as_bytes())
             && subjects.with_port().is_none_or(|(authority, portless)| {
                 is_so(&self.urls, portless.as_bytes()) && is_so(&self.hosts, authority.as_bytes())
             })

@@ -1,44 +1,47 @@
 //! What a response answers to, as it is carried with it.
 
-use std::ops::Deref;
-
 use super::cell::{Cell, Role};
 use super::sync::Arc;
 
 /// The cells of everything that a response answers to. Holding them keeps them from being forgotten.
 ///
-/// INVARIANT: every cell is in it once, and the cell of everything is the first, so that each response is counted once
-/// in each of its cells, and checked against purges of everything like against any other.
+/// There are as many of these as stored responses: those that differ in their URLs only share the rest.
+///
+/// INVARIANT: every cell is in it once, the URL's (with its port) first, and the cell of everything among the others; so
+/// that each response is counted once in each of its cells, and checked against purges of everything like against any other.
 #[derive(Clone, Debug)]
-pub struct Marks(Arc<[Arc<Cell>]>);
-
-/// Marks of a stored response: as long as it lives, the response is counted in the tally of each of its subjects.
-#[derive(Debug)]
-pub struct Held {
-    marks: Marks,
-    bytes: u64,
+pub struct Marks {
+    url: Arc<Cell>,
+    others: Arc<[Arc<Cell>]>,
 }
 
 impl Marks {
-    pub(super) fn new(cells: Vec<Arc<Cell>>) -> Self {
-        Self(cells.into())
+    pub(super) fn new(url: Arc<Cell>, others: Arc<[Arc<Cell>]>) -> Self {
+        Self { url, others }
     }
 
     /// What answers to the subjects of both: of a response combined from parts, or changed by a 304.
     pub fn union(&self, other: &Marks) -> Marks {
-        let mut cells = self.0.to_vec();
-        for cell in other.0.iter() {
-            if !self.answers_to(cell) {
-                cells.push(cell.clone());
-            }
+        let added: Vec<_> = other.all().filter(|cell| !self.answers_to(cell)).cloned().collect();
+        if added.is_empty() {
+            return self.clone();
         }
-        Self::new(cells)
+        Self::new(self.url.clone(), self.others.iter().cloned().chain(added).collect())
     }
 
-    /// Counts a response of `bytes` in all that it answers to, until what is returned is dropped.
-    pub fn hold(self, bytes: u64) -> Held {
+    /// Counts a response of `bytes` in all that it answers to, until it is [let go](Self::let_go).
+    pub fn hold(&self, bytes: u64) {
         self.cells().for_each(|cell| cell.count(bytes));
-        Held { marks: self, bytes }
+    }
+
+    /// Takes back what [`hold`](Self::hold) has counted: to be called once for each time, with the same `bytes`.
+    pub fn let_go(&self, bytes: u64) {
+        self.cells().for_each(|cell| cell.uncount(bytes));
+    }
+
+    /// The URL that it can be purged by, with its port.
+    pub fn url(&self) -> Option<&str> {
+        std::str::from_utf8(self.url.name()).ok()
     }
 
     /// The tags that it can be purged by.
@@ -47,41 +50,30 @@ impl Marks {
         tags.filter_map(|cell| std::str::from_utf8(cell.name()).ok())
     }
 
-    /// Bytes that these marks take: their own, and their share of the cells, which others may hold too.
+    /// Bytes that these marks take: their own, and their share of the cells, if one more stored response has them.
     pub fn size(&self) -> usize {
-        let shares = self.0.iter().map(|cell| {
-            // One count is the table's.
-            let holders = Arc::strong_count(cell).saturating_sub(1).max(1);
-            size_of::<Arc<Cell>>() + cell.size() / holders
-        });
-        2 * size_of::<usize>() + shares.sum::<usize>()
+        let holders = |cell: &Cell| usize::try_from(cell.entries()).unwrap_or(usize::MAX).saturating_add(1);
+        let cells: usize = self.cells().map(|cell| cell.size() / holders(cell)).sum();
+        // One may be that of the answer on its way.
+        let sharers = Arc::strong_count(&self.others).saturating_sub(1).max(1);
+        cells + (2 * size_of::<usize>() + size_of_val(&*self.others)) / sharers
     }
 
     pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
-        self.0.iter().map(Arc::as_ref)
+        self.all().map(Arc::as_ref)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Cell>> {
+        std::iter::once(&self.url).chain(self.others.iter())
     }
 
     pub(super) fn answers_to(&self, cell: &Arc<Cell>) -> bool {
-        self.0.iter().any(|known| Arc::ptr_eq(known, cell))
+        self.all().any(|known| Arc::ptr_eq(known, cell))
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl Deref for Held {
-    type Target = Marks;
-
-    fn deref(&self) -> &Marks {
-        &self.marks
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.marks.cells().for_each(|cell| cell.uncount(self.bytes));
+        self.all().count()
     }
 }
 
@@ -95,11 +87,15 @@ mod tests {
         Cell::new(Role::Tag, name.as_bytes(), Facts::NONE)
     }
 
+    fn marks(cells: &[&Arc<Cell>]) -> Marks {
+        let (first, others) = cells.split_first().unwrap();
+        Marks::new(Arc::clone(first), others.iter().map(|cell| Arc::clone(cell)).collect())
+    }
+
     #[test]
     fn a_union_holds_each_cell_once() {
         let (a, b, c) = (cell("a"), cell("b"), cell("c"));
-        let one = Marks::new(vec![Arc::clone(&a), Arc::clone(&b)]);
-        let two = Marks::new(vec![b, c]);
+        let (one, two) = (marks(&[&a, &b]), marks(&[&b, &c]));
         assert_eq!(one.union(&two).len(), 3);
         assert_eq!(one.union(&one).len(), 2);
         assert_eq!(one.union(&two).tags().collect::<Vec<_>>(), ["a", "b", "c"]);
@@ -108,22 +104,31 @@ mod tests {
     #[test]
     fn a_shared_cell_is_charged_in_shares() {
         let shared = cell("shared");
-        let first = Marks::new(vec![shared.clone()]);
+        let first = marks(&[&cell("own"), &shared]);
         let alone = first.size();
-        let _others: Vec<Marks> = (0..9).map(|_| Marks::new(vec![shared.clone()])).collect();
-        assert!(first.size() < alone, "{} of {alone}", first.size());
+        (0..9).for_each(|_| marks(&[&shared]).hold(1));
+        assert_eq!(first.size(), alone - shared.size() + shared.size() / 10);
     }
 
     #[test]
-    fn what_is_held_is_counted_in_each_cell_until_it_is_dropped() {
+    fn a_shared_list_is_charged_in_shares() {
+        let alone = marks(&[&cell("a"), &cell("b")]);
+        let size = alone.size();
+        let _sharers: Vec<Marks> = (0..8).map(|_| Marks::new(cell("own"), alone.others.clone())).collect();
+        assert_eq!(alone.size(), size - 24 + 24 / 8);
+    }
+
+    #[test]
+    fn what_is_held_is_counted_in_each_cell_until_it_is_let_go() {
         let (a, b) = (cell("a"), cell("b"));
-        let both = Marks::new(vec![a.clone(), b.clone()]).hold(100);
-        let one = Marks::new(vec![b.clone()]).hold(7);
+        let (both, one) = (marks(&[&a, &b]), marks(&[&b]));
+        both.hold(100);
+        one.hold(7);
         assert_eq!(a.tally(), Tally { entries: 1, bytes: 100, purged: None });
         assert_eq!(b.tally(), Tally { entries: 2, bytes: 107, purged: None });
-        drop(both);
+        both.let_go(100);
         assert_eq!(b.tally(), Tally { entries: 1, bytes: 7, purged: None });
-        drop(one);
+        one.let_go(7);
         assert_eq!((a.tally(), b.tally()), (Tally::default(), Tally::default()));
     }
 }

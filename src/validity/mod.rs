@@ -56,7 +56,7 @@ pub use cell::Tally;
 pub use facts::Purged;
 pub use figures::Figures;
 pub use log::{Alive, Log};
-pub use marks::{Held, Marks};
+pub use marks::Marks;
 pub use selector::Selector;
 pub use stamp::{Sequence, Stamp};
 pub use subject::{Fact, Group, Kind, Subject, Subjects};

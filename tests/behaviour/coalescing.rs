@@ -355,6 +355,30 @@ fn waiters_for_another_variant_get_a_leader_of_their_own() {
     assert_eq!(origin.count("/a"), 3);
 }
 
+/// An origin that names other selecting fields each time could keep them waiting for ever.
+#[test]
+fn who_was_sent_back_twice_fetches_alone() {
+    let origin = Origin::start();
+    let (first, last) = (Gate::closed(), Gate::closed());
+    let answers = origin.on("/a").respond(ok("0").cache("max-age=60").field("Vary", "X-A").held_by(&first));
+    let answers = answers.then(ok("1").cache("max-age=60").field("Vary", "X-B"));
+    answers.then(ok("alone").cache("max-age=60").field("Vary", "X-C").held_by(&last));
+    let proxy = Proxy::before(&origin);
+    let ask = |a: &str, b: &str| proxy.asks("/a").field("X-A", a).field("X-B", b);
+    let leader = begin(&proxy, 1, &ask("0", "0"));
+    let mut others = begin(&proxy, 2, &ask("1", "1"));
+    others.extend(begin(&proxy, 2, &ask("1", "2")));
+    assert_eq!(origin.count("/a"), 1);
+    first.open();
+    // One of the others fetches for all of them, and gets what only half of them select.
+    origin.wait_for(4);
+    last.open();
+    assert_eq!(texts(&finish(leader)), ["0"]);
+    let mut answers = texts(&finish(others));
+    answers.sort();
+    assert_eq!(answers, ["1", "1", "alone", "alone"]);
+}
+
 #[test]
 fn known_variants_do_not_wait_for_each_other() {
     let origin = Origin::start();

@@ -154,6 +154,26 @@ fn handlers_see_one_shape_of_request() {
     }
 }
 
+/// A connection remembers whom it asked for last; that must not rub off on a request for another.
+#[test]
+fn each_request_on_a_connection_is_for_whom_it_says() {
+    let server = Server::start(echo);
+    let mut client = Client::connect(server.addr);
+    for (host, seen) in
+        [("a.test", "a.test"), ("a.test", "a.test"), ("A.test:80", "a.test"), ("a.tes", "a.tes")]
+    {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(client.send(request).answer().text(), format!("GET / {seen} \"\""), "{host:?}");
+    }
+    client.send("GET http://b.test/ HTTP/1.1\r\nHost: b.test\r\n\r\n");
+    assert_eq!(client.answer().text(), "GET / b.test \"\"");
+    client.send("GET http://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(client.answer().text(), "host-differs");
+    client.ended();
+    let mut fresh = Client::connect(server.addr);
+    assert_eq!(fresh.send("GET / HTTP/1.1\r\nHost:\r\n\r\n").answer().text(), "host-invalid");
+}
+
 /// What hyper refuses by itself is told to the handler as it was told to the client.
 #[test]
 fn heads_that_hyper_finds_too_large_are_told() {

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -39,9 +40,11 @@ impl Handler for Scripted {
     fn handle(
         &self,
         head: Parts,
+        authority: Arc<str>,
         content: Incoming,
         peer: Arc<Peer>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
+        assert_eq!(head.headers.get(HOST).map(HeaderValue::as_bytes), Some(authority.as_bytes()));
         (self.answers)(Request::from_parts(head, content), peer)
     }
 

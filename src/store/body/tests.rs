@@ -142,6 +142,19 @@ async fn crumbs_are_gathered_while_they_come() {
 }
 
 #[tokio::test]
+async fn what_fits_into_one_chunk_is_stored_as_one() {
+    for (len, pieces) in [(30 * KIB, 1), (64 * KIB, 1), (64 * KIB + 1, 2)] {
+        let (mut writer, _body) = fill(Budget::new(ROOMY), limits());
+        for piece in content(len).chunks(20 * KIB) {
+            writer.push(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        let sealed = writer.finish(None).unwrap();
+        assert_eq!(sealed.pieces().concat(), content(len));
+        assert_eq!(sealed.pieces().len(), pieces, "{len}");
+    }
+}
+
+#[tokio::test]
 async fn long_pieces_are_stored_in_chunks_that_can_be_let_go_one_by_one() {
     let (mut writer, _body) = fill(Budget::new(ROOMY), limits());
     writer.push(content(200 * KIB)).await.unwrap();

@@ -16,7 +16,8 @@ use crate::store::{Budget, Sealed};
 /// The longest chunk of stored content. Each is handed to the socket as a whole, and stays as long as any of it is
 /// being sent.
 const CHUNK: usize = 64 * 1024;
-/// Chunks below this are gathered into larger ones: what a chunk costs beside its bytes would show.
+/// Chunks below this are gathered into larger ones: what a chunk costs beside its bytes would show. So are all of content that
+/// fits into a single one, which is then sent as it lies.
 const SMALL: usize = 16 * 1024;
 /// How long a stream waits for its first reader, who may just be on the way.
 const FIRST_READER_GRACE: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ const FIRST_READER_GRACE: Duration = Duration::from_secs(1);
 pub struct Writer {
     shared: Arc<Shared>,
     budget: Arc<Budget>,
-    /// The last chunks that are stored, as far as they are small. INVARIANT: they are the last of the shared state's,
+    /// The last chunks that are stored, as far as they may be gathered. INVARIANT: they are the last of the shared state's,
     /// which nobody else changes while the content is being stored; empty in a stream.
     tail: Vec<Bytes>,
     /// Bytes that came so far.
@@ -81,7 +82,7 @@ impl Writer {
     /// # Errors
     ///
     /// It is not to be stored. If it is not of the length that was declared, it has failed.
-    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Result<Arc<Sealed>, NotSealed> {
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Result<Sealed, NotSealed> {
         if self.ended || self.shared.limits.expected.is_some_and(|expected| expected != self.total) {
             self.end(End::Failed(WRONG_LENGTH));
             return Err(NotSealed(WRONG_LENGTH));
@@ -135,7 +136,7 @@ impl Writer {
                 return;
             };
             self.tail.truncate(self.tail.len() - replaced);
-            if chunk.len() < SMALL {
+            if chunk.len() < SMALL || self.total <= CHUNK as u64 {
                 self.tail.push(chunk.clone());
             } else {
                 self.tail.clear();

@@ -2,7 +2,6 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use moka::Expiry;
 
 use super::*;
 use crate::clock::Manual;
@@ -64,7 +63,7 @@ impl House {
         let request: HeaderMap =
             [(name.clone(), HeaderValue::from_str(language).unwrap())].into_iter().collect();
         NewEntry {
-            head: Head::pack(StatusCode::OK, &HeaderMap::new(), &self.budget).map(Arc::new).unwrap(),
+            head: Head::pack(StatusCode::OK, &HeaderMap::new(), &self.budget).unwrap(),
             body: Sealed::concat(vec![self.budget.bytes(&vec![7; len]).unwrap()]),
             extent: Extent::Whole,
             terms: terms(Duration::from_secs(30)),
@@ -82,13 +81,18 @@ impl House {
     }
 
     fn commit(&self, entry: NewEntry) -> (Arc<Entry>, Committed) {
-        let entry = Arc::new(Entry::new(entry));
-        let committed = self.store.commit(key(0), "h/", entry.clone());
+        let entry = Arc::new(Entry::new(entry).unwrap());
+        let committed = self.store.commit(key(0), entry.clone());
         (entry, committed)
     }
 
+    /// Another that is made of the same.
+    fn like(&self, entry: &Entry) -> Arc<Entry> {
+        Arc::new(Entry::new(entry.parts(&self.budget).unwrap()).unwrap())
+    }
+
     fn stored(&self) -> Vec<Arc<Entry>> {
-        self.store.get(&key(0)).map(|resource| resource.variants.to_vec()).unwrap_or_default()
+        self.store.get(&key(0)).map(|resource| resource.variants().to_vec()).unwrap_or_default()
     }
 
     fn holds(&self, expected: &[&Arc<Entry>]) -> bool {
@@ -134,7 +138,7 @@ fn variants_stand_side_by_side_newest_first_and_the_oldest_goes() {
     let (d, committed) = house.commit(house.entry("d"));
     assert_eq!(committed, Committed::Stored);
     assert!(house.holds(&[&d, &c, &b]));
-    assert_eq!(&*house.store.get(&key(0)).unwrap().url, "h/");
+    assert_eq!(house.stored()[0].marks.url(), Some("h/"));
     assert!(house.store.get(&key(1)).is_none());
 }
 
@@ -207,11 +211,11 @@ fn a_304_replaces_only_what_is_still_there() {
     let house = House::of(MIB);
     let (old, _) = house.commit(house.entry("a"));
     let (other, _) = house.commit(house.entry("b"));
-    let new = Arc::new(Entry::new(old.parts()));
+    let new = house.like(&old);
     assert!(house.store.replace(&key(0), &old, new.clone()));
     assert!(house.holds(&[&new, &other]));
     assert_eq!(house.store.figures().entries, 2);
-    let late = Arc::new(Entry::new(old.parts()));
+    let late = house.like(&old);
     assert!(!house.store.replace(&key(0), &old, late));
     assert!(!house.store.replace(&key(1), &new, new.clone()));
     assert!(house.holds(&[&new, &other]));
@@ -243,7 +247,10 @@ fn writers_of_one_key_do_not_lose_each_others_variants() {
         let stored = house.stored();
         for language in &languages {
             let variant = house.entry(language).variant;
-            assert!(stored.iter().any(|entry| entry.variant == variant), "round {round}: {language} is lost");
+            assert!(
+                stored.iter().any(|entry| *entry.variant() == variant),
+                "round {round}: {language} is lost"
+            );
         }
     }
 }
@@ -258,40 +265,21 @@ fn what_is_of_no_use_any_more_makes_room_for_the_next_variant() {
 }
 
 #[test]
-fn a_resource_is_kept_for_as_long_as_its_longest_lived_variant() {
-    let house = House::of(MIB);
-    house.commit(NewEntry { terms: terms(Duration::from_secs(100)), ..house.entry("a") });
-    house.time.advance(Duration::from_secs(10));
-    house.commit(NewEntry { terms: terms(Duration::from_secs(5)), ..house.entry("b") });
-    let resource = house.store.get(&key(0)).unwrap();
-    let expected = Some(Duration::from_secs(90) + KEEP);
-    #[allow(clippy::disallowed_methods)] // moka hands it in, and nothing looks at it.
-    let now = Instant::now();
-    assert_eq!(Usefulness.expire_after_create(&key(0), &resource, now), expected);
-    let old = Some(Duration::from_secs(1));
-    assert_eq!(Usefulness.expire_after_update(&key(0), &resource, now, old), expected);
-}
-
-#[test]
-fn what_is_of_no_use_from_the_start_is_not_found() {
-    let house = House::of(MIB);
-    let entry = house.entry("a");
-    house.time.advance(KEEP + Duration::from_secs(31));
-    house.commit(entry);
-    assert!(house.stored().is_empty());
-}
-
-#[test]
 fn without_memory_nothing_is_stored_and_removing_still_works() {
     let house = House::of(MIB);
     let (a, _) = house.commit(house.entry("a"));
     let (b, _) = house.commit(house.entry("b"));
-    let c = house.entry("c");
-    let again = Arc::new(Entry::new(a.parts()));
-    let left = house.budget.limit() - house.budget.used();
-    let hog = house.budget.try_charge(usize::try_from(left).unwrap());
-    assert!(hog.is_some());
-    assert_eq!(house.commit(c).1, Committed::NoRoom);
+    let c = Arc::new(Entry::new(house.entry("c")).unwrap());
+    let unmade = house.entry("d");
+    let again = house.like(&a);
+    let fill = || {
+        let left = house.budget.limit() - house.budget.used();
+        house.budget.try_charge(usize::try_from(left).unwrap())
+    };
+    let _full = fill();
+    assert!(Entry::new(unmade).is_none());
+    let _full_again = fill();
+    assert_eq!(house.store.commit(key(0), c.clone()), Committed::NoRoom);
     assert!(!house.store.replace(&key(0), &a, again));
     assert!(house.holds(&[&b, &a]));
     house.store.remove(&key(0), &a);
@@ -302,12 +290,12 @@ fn without_memory_nothing_is_stored_and_removing_still_works() {
 fn everything_is_given_back() {
     let house = House::of(4 * MIB);
     for i in 0..200 {
-        let entry = Arc::new(Entry::new(house.sized("a", 1000)));
-        house.store.commit(key(i), "h/", entry);
+        let entry = Arc::new(Entry::new(house.sized("a", 1000)).unwrap());
+        house.store.commit(key(i), entry);
     }
     assert!(house.budget.used() > 200 * 1000);
     for i in 0..200 {
-        for entry in house.store.get(&key(i)).unwrap().variants.iter() {
+        for entry in house.store.get(&key(i)).unwrap().variants() {
             house.store.remove(&key(i), entry);
         }
     }
@@ -326,7 +314,8 @@ fn ten_times_the_memory_flows_through_within_the_limit() {
             continue;
         };
         let entry = NewEntry { body: Sealed::concat(vec![content]), ..house.sized("a", 1) };
-        house.store.commit(key(i), "h/", Arc::new(Entry::new(entry)));
+        let Some(entry) = Entry::new(entry) else { continue };
+        house.store.commit(key(i), Arc::new(entry));
         assert!(house.budget.used() <= house.budget.limit());
     }
     assert!(refused < 100, "{refused} of 640 found no memory");
@@ -358,7 +347,8 @@ fn a_housekeeper_makes_room_when_it_is_short() {
         });
         let Some(content) = content else { break };
         let entry = NewEntry { body: Sealed::concat(vec![content]), ..house.sized("a", 1) };
-        house.store.commit(key(i), "h/", Arc::new(Entry::new(entry)));
+        let Some(entry) = Entry::new(entry) else { continue };
+        house.store.commit(key(i), Arc::new(entry));
         stored += 1;
     }
     drop(stop);

@@ -311,7 +311,7 @@ fn a_cell_made_after_forgetting_does_not_vouch_for_older_flights() {
 fn a_tally_counts_what_is_held_under_every_subject_it_answers_to() {
     let log = Log::new();
     let (marks, _) = stored(&log);
-    let held = marks.clone().hold(100);
+    marks.hold(100);
     let number = log.publish(&[soft(Subject::Tag("t"))], at(3));
     let counted = Tally { entries: 1, bytes: 100, purged: None };
     for subject in [
@@ -327,8 +327,8 @@ fn a_tally_counts_what_is_held_under_every_subject_it_answers_to() {
     assert_eq!(log.tally(Subject::Tag("t")), Some(Tally { purged, ..counted }));
     assert_eq!(log.tally(Subject::Tag("elsewhere")), Some(Tally::default()));
     assert_eq!(log.tally(Subject::Prefix("a.example/")), None);
-    assert_eq!(held.tags().collect::<Vec<_>>(), ["t", "u"]);
-    drop(held);
+    assert_eq!(marks.tags().collect::<Vec<_>>(), ["t", "u"]);
+    marks.let_go(100);
     assert_eq!(log.tally(Subject::Host("a.example")), Some(Tally::default()));
 }
 
@@ -336,13 +336,14 @@ fn a_tally_counts_what_is_held_under_every_subject_it_answers_to() {
 fn the_top_tags_are_those_that_most_carry() {
     let log = Log::new();
     let held = [&["a", "b"][..], &["b"], &["c"]]
-        .map(|tags| log.intern(&Subjects { tags, ..SUBJECTS }, log.published()).unwrap().hold(10));
+        .map(|tags| log.intern(&Subjects { tags, ..SUBJECTS }, log.published()).unwrap());
+    held.iter().for_each(|marks| marks.hold(10));
     let top = log.top_tags(2);
     assert_eq!(
         top.iter().map(|(tag, tally)| (tag.as_str(), tally.entries, tally.bytes)).collect::<Vec<_>>(),
         [("b", 2, 20), ("a", 1, 10)]
     );
-    drop(held);
+    held.iter().for_each(|marks| marks.let_go(10));
     assert_eq!(log.top_tags(2), []);
 }
 

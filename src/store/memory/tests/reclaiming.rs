@@ -13,8 +13,8 @@ impl House {
         let url = format!("h/{number}");
         let subjects = Subjects { tags: &[tag], ..Subjects::address("h", &url) };
         let marks = self.log.intern(&subjects, sent).unwrap();
-        let entry = Entry::new(NewEntry { marks, ..self.entry(language) });
-        assert_eq!(self.store.commit(key(number), &url, Arc::new(entry)), Committed::Stored);
+        let entry = Entry::new(NewEntry { marks, ..self.entry(language) }).unwrap();
+        assert_eq!(self.store.commit(key(number), Arc::new(entry)), Committed::Stored);
     }
 
     /// Frees all that is dead, and tells in how many steps.
@@ -24,8 +24,8 @@ impl House {
     }
 
     fn urls(&self) -> Vec<String> {
-        let mut urls: Vec<String> =
-            self.store.entries().map(|stored| stored.resource.url.to_string()).collect();
+        let url = |stored: Stored| stored.entry.marks.url().map(str::to_owned);
+        let mut urls: Vec<String> = self.store.entries().filter_map(url).collect();
         urls.sort_unstable();
         urls
     }
@@ -59,6 +59,21 @@ fn the_memory_of_what_is_dead_is_free_again() {
     assert!(house.reclaim() > 1, "more than a step's work");
     assert!(house.tick_until(|used| used == 0));
     assert_eq!(house.store.figures().entries, 0);
+}
+
+#[test]
+fn what_is_of_no_use_any_more_goes_variant_by_variant() {
+    let house = House::of(MIB);
+    house.commit(NewEntry { terms: terms(Duration::from_secs(1)), ..house.entry("de") });
+    let (lasting, _) = house.commit(NewEntry { terms: terms(Duration::from_secs(9)), ..house.entry("en") });
+    house.time.advance(KEEP + Duration::from_secs(1));
+    house.reclaim();
+    assert!(house.holds(&[&lasting]));
+    house.time.advance(Duration::from_secs(8));
+    house.reclaim();
+    drop(lasting);
+    assert!(house.stored().is_empty());
+    assert!(house.tick_until(|used| used == 0), "{} left", house.budget.used());
 }
 
 #[test]
@@ -99,7 +114,7 @@ fn what_takes_the_place_of_a_response_is_half_as_hot() {
     house.time.advance(Duration::from_secs(1));
     let (new, _) = house.commit(house.entry("de"));
     assert_eq!((old.heat(), new.heat()), (12, 6));
-    let freshened = Arc::new(Entry::new(new.parts()));
+    let freshened = house.like(&new);
     assert!(house.store.replace(&key(0), &new, freshened.clone()));
     assert_eq!(freshened.heat(), 3);
     let (other, _) = house.commit(house.entry("en"));
