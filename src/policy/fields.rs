@@ -1,6 +1,5 @@
 //! Single fields: `Date`, `Expires`, `Age`, and the fields that belong to a connection.
 
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
@@ -14,11 +13,64 @@ const LAST_SECOND: u64 = 253_402_300_799;
 /// Reads an HTTP-date in one of its three formats (RFC 9110 §5.6.7). Wrong case is forgiven, which those formats
 /// leave unambiguous; nothing else is.
 pub fn http_date(value: &[u8]) -> Option<SystemTime> {
+    if let Some(time) = usual_date(value) {
+        return Some(time);
+    }
     let text = std::str::from_utf8(value).ok()?;
     if let Ok(time) = httpdate::parse_http_date(text) {
         return Some(time);
     }
     httpdate::parse_http_date(&usual_case(text)).ok()
+}
+
+/// The days of the week, from that of 1 January 1970.
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+
+/// Reads the one format that is still written, `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970. Whatever is not just so is left
+/// to those who know all formats. This is for speed: every answer of an origin has a date or two, and they are read more
+/// than once.
+fn usual_date(value: &[u8]) -> Option<SystemTime> {
+    #[rustfmt::skip]
+    let [
+        weekday @ .., b',', b' ', d1, d0, b' ', m2, m1, m0, b' ', y3, y2, y1, y0, b' ',
+        h1, h0, b':', i1, i0, b':', s1, s0, b' ', b'G', b'M', b'T',
+    ] = value else { return None };
+    // The month, and how many days of a common year have gone before it.
+    let (month, days_before, length) = match [*m2, *m1, *m0] {
+        [b'J', b'a', b'n'] => (1, 0, 31),
+        [b'F', b'e', b'b'] => (2, 31, 28),
+        [b'M', b'a', b'r'] => (3, 59, 31),
+        [b'A', b'p', b'r'] => (4, 90, 30),
+        [b'M', b'a', b'y'] => (5, 120, 31),
+        [b'J', b'u', b'n'] => (6, 151, 30),
+        [b'J', b'u', b'l'] => (7, 181, 31),
+        [b'A', b'u', b'g'] => (8, 212, 31),
+        [b'S', b'e', b'p'] => (9, 243, 30),
+        [b'O', b'c', b't'] => (10, 273, 31),
+        [b'N', b'o', b'v'] => (11, 304, 30),
+        [b'D', b'e', b'c'] => (12, 334, 31),
+        _ => return None,
+    };
+    let (day, year) = (two_digits(*d1, *d0)?, two_digits(*y3, *y2)? * 100 + two_digits(*y1, *y0)?);
+    let (hour, minute, second) = (two_digits(*h1, *h0)?, two_digits(*i1, *i0)?, two_digits(*s1, *s0)?);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = length + u64::from(is_leap && month == 2);
+    if year < 1970 || day == 0 || day > longest || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // Leap days of the years before this one.
+    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
+    let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
+    let days = years + days_before + u64::from(is_leap && month > 2) + day - 1;
+    if weekday != WEEKDAYS[(days % 7) as usize] {
+        return None;
+    }
+    Some(UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<u64> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| u64::from(tens * 10 + ones))
 }
 
 /// Words with a capital first letter, the time zone in capitals.
@@ -43,13 +95,6 @@ pub fn render_date(time: SystemTime) -> HeaderValue {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND);
     let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
-}
-
-/// Writes what [`render_date`] renders.
-pub fn write_date(time: SystemTime, out: &mut impl fmt::Write) {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND);
-    // What is written to does not fail.
-    let _ = write!(out, "{}", httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)));
 }
 
 /// The time in `Date`. Of several, the earliest: it makes the response the oldest. Invalid ones do not count.
@@ -109,21 +154,12 @@ pub fn age(response: &HeaderMap) -> Duration {
 
 /// Fields that belong to one connection even if `Connection` does not name them (RFC 9110 §7.6.1). `Trailer` is not
 /// among them: it tells the recipient of the content what comes after it.
-static HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
-/// Fields between a proxy and its neighbours, which are forwarded but not stored (RFC 9111 §3.1).
-static PROXY_FIELDS: [HeaderName; 3] = [
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-authentication-info"),
-];
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    match *name {
+        header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE => true,
+        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
+    }
+}
 
 /// Fields that `Connection` must not name (RFC 9110 §7.6.1: those intended for all recipients). If it could, a client
 /// would take from the origin the fields on which its answer depends, or hide a loop.
@@ -163,6 +199,8 @@ static END_TO_END: [HeaderName; 29] = [
 pub(super) fn named_in_connection(fields: &HeaderMap) -> Vec<HeaderName> {
     syntax::lines(fields, header::CONNECTION)
         .flat_map(syntax::plain_members)
+        // Most name nothing but that, which goes anyway.
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !END_TO_END.contains(name))
         .collect()
@@ -170,13 +208,14 @@ pub(super) fn named_in_connection(fields: &HeaderMap) -> Vec<HeaderName> {
 
 /// Removes the fields that belong to the connection they came on, in either direction (RFC 9110 §7.6.1).
 pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
-    if !has_any(fields, &HOP_BY_HOP) {
+    if !fields.keys().any(is_hop_by_hop) {
         return;
     }
     for name in named_in_connection(fields) {
         fields.remove(name);
     }
-    for name in &HOP_BY_HOP {
+    // One or two as a rule: a look at the few fields that are there costs less than a search for each that might be.
+    while let Some(name) = fields.keys().find(|name| is_hop_by_hop(name)).cloned() {
         fields.remove(name);
     }
 }
@@ -186,21 +225,61 @@ pub(super) fn has_any(fields: &HeaderMap, names: &[HeaderName]) -> bool {
     fields.keys().any(|name| names.contains(name))
 }
 
-/// The fields of a response that are stored (RFC 9111 §3.1): all but those of the connection, those between proxies,
-/// and `omitted`. Order and repeats are kept. The values share memory with the originals.
-pub fn storable_fields(response: &HeaderMap, omitted: &[HeaderName]) -> HeaderMap {
+/// The fields of a response that are stored (RFC 9111 §3.1), in order, repeats kept: all but those of the connection, those
+/// between proxies, and `omitted`.
+pub fn storable_fields<'a>(
+    response: &'a HeaderMap,
+    omitted: &'a [HeaderName],
+) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     let named = named_in_connection(response);
-    let mut stored = HeaderMap::with_capacity(response.keys_len());
-    for (name, value) in response {
-        let is_kept = !is_never_stored(name) && !named.contains(name) && !omitted.contains(name);
-        if is_kept {
-            stored.append(name, value.clone());
-        }
-    }
-    stored
+    response
+        .iter()
+        .filter(move |(name, _)| !is_never_stored(name) && !named.contains(name) && !omitted.contains(name))
 }
 
 /// Fields that are in no stored response.
 pub(super) fn is_never_stored(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || PROXY_FIELDS.contains(name)
+    // Those between a proxy and its neighbours are forwarded but not stored (RFC 9111 §3.1).
+    is_hop_by_hop(name)
+        || matches!(*name, header::PROXY_AUTHENTICATE | header::PROXY_AUTHORIZATION)
+        || name.as_str() == "proxy-authentication-info"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every day at another time of it, from 1970 to 2410; and each text with one byte changed.
+    #[test]
+    fn usual_dates_are_read_as_all_dates_are() {
+        for day in 0..160_700 {
+            let seconds = day * 86_400 + day * 7_919 % 86_400;
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            let text = httpdate::fmt_http_date(time);
+            assert_eq!(usual_date(text.as_bytes()), Some(time), "{text}");
+            let mut changed = text.into_bytes();
+            let at = (day % 29) as usize;
+            changed[at] = b"0123456789:, ABCDEFGJMNOPSTaeu"[(day / 29 % 30) as usize];
+            let Ok(changed) = std::str::from_utf8(&changed) else { continue };
+            if let Some(read) = usual_date(changed.as_bytes()) {
+                assert_eq!(httpdate::parse_http_date(changed).ok(), Some(read), "{changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn dates_that_do_not_exist_are_none() {
+        let rows = [
+            "Sun, 29 Feb 2026 00:00:00 GMT",
+            "Sat, 31 Apr 2026 00:00:00 GMT",
+            "Mon, 01 Jan 2100 24:00:00 GMT",
+            "Fri, 00 Jan 2027 00:00:00 GMT",
+            "Sun, 21 Nov 2026 08:00:00 GMT",
+            "Sat, 21 Nov 2026 08:60:00 GMT",
+            "Sat, 21 Nov 2026 08:00:+1 GMT",
+        ];
+        for text in rows {
+            assert_eq!(http_date(text.as_bytes()), None, "{text}");
+        }
+    }
 }

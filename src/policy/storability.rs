@@ -281,7 +281,7 @@ fn agree(x: &Exchange<'_>, directives: &ResponseDirectives) -> Result<Terms, Not
 
 /// What can never be reused is not worth its place.
 fn check_use(x: &Exchange<'_>, terms: &Terms) -> Result<(), NotStored> {
-    if !Validators::of(x.response).is_empty() {
+    if Validators::are_in(x.response) {
         return Ok(());
     }
     if terms.always_validate {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue};
+use http::header::{
+    AGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue,
+};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -27,7 +29,6 @@ use crate::upstream::ResponseBody;
 use crate::validity::{Group, Marks, Sequence, Stamp, Subjects};
 
 /// The request side of a fetch: all that judging and storing its response needs.
-#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) key: CacheKey,
     pub(crate) method: Method,
@@ -58,12 +59,12 @@ impl Asked {
 
     /// Scheme and authority: within it the names of groups mean something.
     pub(crate) fn origin(&self) -> String {
-        format!("{}://{}", self.scheme, self.authority)
+        [self.scheme, "://", &self.authority].concat()
     }
 
     /// What a purge can name: the authority and the path, whatever the scheme.
     pub(crate) fn url(&self) -> String {
-        format!("{}{}", self.authority, self.target.as_str())
+        [&self.authority, self.target.as_str()].concat()
     }
 }
 
@@ -199,7 +200,7 @@ pub(crate) fn share(
         received: receipt.at,
         received_wall: receipt.wall,
     });
-    let filler = Filler { share: share.clone(), asked: asked.clone(), writer, content };
+    let filler = Filler { share: share.clone(), writer, content };
     Ok((share, filler))
 }
 
@@ -216,7 +217,8 @@ pub(crate) fn mark(
     sent: Sequence,
 ) -> Result<Marks, &'static str> {
     let labels = Labels::of(&engine.config.cache, response)?;
-    let (url, origin) = (asked.url(), asked.origin());
+    let url = asked.url();
+    let origin = if labels.groups.is_empty() { String::new() } else { asked.origin() };
     let groups: Vec<Group<'_>> = labels.groups.iter().map(|name| Group { origin: &origin, name }).collect();
     let subjects = Subjects { tags: &labels.tags, groups: &groups, ..asked.address(&url) };
     engine.log.intern(&subjects, sent).ok_or(error::PURGED_MEANWHILE)
@@ -237,14 +239,14 @@ fn extent_of(asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<Ex
 /// Carries a body from the origin to its readers and into the store.
 pub(crate) struct Filler {
     share: Arc<Share>,
-    asked: Asked,
     writer: Writer,
     content: ResponseBody,
 }
 
 impl Filler {
-    /// Runs until the body is complete or given up. What is complete, alive and wanted is stored.
-    pub(crate) async fn run(mut self, engine: &Engine) {
+    /// Runs until the body is complete or given up. What is complete, alive and wanted is stored. `asked` is what
+    /// [`share`] was told.
+    pub(crate) async fn run(mut self, engine: &Engine, asked: &Asked) {
         let mut trailers = None;
         loop {
             match self.content.frame().await {
@@ -264,7 +266,7 @@ impl Filler {
             }
         }
         match self.writer.finish(trailers) {
-            Ok(sealed) => commit(engine, &self.asked, &self.share, sealed),
+            Ok(sealed) => commit(engine, asked, &self.share, sealed),
             Err(not_sealed) => engine.telemetry.metrics().not_stored(not_sealed.reason()),
         }
     }
@@ -330,14 +332,14 @@ fn actual_extent(extent: &Extent, asked: &Asked, came: u64) -> Option<Extent> {
 /// The head as it is stored: without the fields that must not be (RFC 9111 §3.1) and without those that are
 /// made anew for each answer.
 pub(crate) fn pack(engine: &Engine, status: StatusCode, fields: &HeaderMap, terms: &Terms) -> Option<Head> {
-    let mut stored = storable_fields(fields, &terms.omitted);
-    for name in [CONTENT_LENGTH, http::header::AGE] {
-        stored.remove(name);
-    }
-    if status == StatusCode::PARTIAL_CONTENT {
-        stored.remove(CONTENT_RANGE);
-    }
-    Head::pack(status, &stored, &engine.budget)
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    let is_made_anew = |name: &HeaderName| match *name {
+        AGE | CONTENT_LENGTH => true,
+        CONTENT_RANGE => is_part,
+        _ => false,
+    };
+    let stored = storable_fields(fields, &terms.omitted).filter(|(name, _)| !is_made_anew(name));
+    Head::pack(status, stored, &engine.budget)
 }
 
 fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<Arc<Entry>> {

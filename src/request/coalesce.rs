@@ -8,13 +8,14 @@
 //! Left out: what is fetched and how (see `flight`), and what a waiter makes of a verdict.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 
-use self::sync::{Mutex, watch};
-use crate::key::CacheKey;
+use self::sync::{Mutex, Notify};
+use crate::key::{CacheKey, KeyHash};
 use crate::request::assemble::Share;
 use crate::store::Entry;
 use crate::upstream::Failure;
@@ -31,7 +32,7 @@ pub(crate) enum Company {
 }
 
 /// What must be equal for two requests to wait for the same fetch.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct FlightId {
     pub(crate) key: CacheKey,
     /// The request's selecting fields under the last Vary rule that was seen for the key.
@@ -40,6 +41,16 @@ pub(crate) struct FlightId {
     pub(crate) range: Option<HeaderValue>,
     /// Requests with credentials get answers that others may not share, so they keep to themselves.
     pub(crate) authorized: bool,
+}
+
+impl Hash for FlightId {
+    /// The key tells nearly all apart; the variants of one are as many as are being fetched at this moment.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+        if !self.variant.is_empty() {
+            state.write(&self.variant);
+        }
+    }
 }
 
 /// What became of a fetch, told when the response head is there.
@@ -64,24 +75,42 @@ const FAILING_ORIGIN_PERMITS: usize = 8;
 
 /// One fetch that may have waiters.
 pub(crate) struct Flight {
-    verdict: watch::Sender<Option<Verdict>>,
+    verdict: Mutex<Option<Verdict>>,
+    /// Rings when the verdict has fallen.
+    fallen: Notify,
     /// The last purge that was published when whoever opened the flight arrived: it was sent for after that.
     begun: Sequence,
     /// The gate of [`Verdict::ServerError`].
-    pub(crate) gate: Arc<Semaphore>,
+    gate: OnceLock<Arc<Semaphore>>,
 }
 
 impl Flight {
     fn new(begun: Sequence) -> Arc<Self> {
-        let gate = Arc::new(Semaphore::new(FAILING_ORIGIN_PERMITS));
-        Arc::new(Self { verdict: watch::Sender::new(None), begun, gate })
+        Arc::new(Self { verdict: Mutex::default(), fallen: Notify::new(), begun, gate: OnceLock::new() })
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        self.verdict.lock().clone()
+    }
+
+    /// Tells the verdict, and wakes who waits for it. `false`: it has fallen before.
+    fn tell(&self, told: Verdict) -> bool {
+        {
+            let mut verdict = self.verdict.lock();
+            if verdict.is_some() {
+                return false;
+            }
+            *verdict = Some(told);
+        }
+        self.fallen.notify_waiters();
+        true
     }
 
     /// Whether a request may still join: not if the answer is already known not to be for it.
     fn takes(&self, newcomer: &dyn Newcomer) -> bool {
-        match &*self.verdict.borrow() {
+        match self.verdict() {
             None => newcomer.may_wait(self.begun),
-            Some(Verdict::Shared(share)) => share.body.has_room() && newcomer.may_read(share),
+            Some(Verdict::Shared(share)) => share.body.has_room() && newcomer.may_read(&share),
             Some(_) => false,
         }
     }
@@ -98,7 +127,7 @@ pub(crate) trait Newcomer {
     fn may_read(&self, share: &Share) -> bool;
 }
 
-type Shard = HashMap<FlightId, Arc<Flight>>;
+type Shard = HashMap<FlightId, Arc<Flight>, KeyHash>;
 
 /// Flights under way. Sharded, since every miss passes here; a lock is held for a map operation only.
 pub(crate) struct Flights {
@@ -153,7 +182,7 @@ impl Obligation {
     /// Tells the verdict. The slot stays until the obligation is dropped, so that those who come while a body
     /// fills can still join.
     pub(crate) fn settle(&self, verdict: Verdict) {
-        self.flight.verdict.send_replace(Some(verdict));
+        self.flight.tell(verdict);
     }
 
     /// A seat for whoever opened the flight.
@@ -176,36 +205,39 @@ impl Drop for Obligation {
                 shard.remove(id);
             }
         }
-        self.flight.verdict.send_if_modified(|verdict| {
-            let unsettled = verdict.is_none();
-            if unsettled {
-                *verdict = Some(Verdict::Abandoned);
-            }
-            unsettled
-        });
+        self.flight.tell(Verdict::Abandoned);
     }
 }
 
 /// One who waits for a verdict.
 pub(crate) struct Waiter {
     flight: Arc<Flight>,
-    verdict: watch::Receiver<Option<Verdict>>,
 }
 
 impl Waiter {
     fn new(flight: Arc<Flight>) -> Self {
-        Self { verdict: flight.verdict.subscribe(), flight }
+        Self { flight }
     }
 
-    pub(crate) async fn verdict(&mut self) -> Verdict {
-        match self.verdict.wait_for(Option::is_some).await {
-            Ok(verdict) => verdict.clone().unwrap_or(Verdict::Abandoned),
-            Err(_) => Verdict::Abandoned,
+    /// The verdict, if it has fallen.
+    pub(crate) fn told(&self) -> Option<Verdict> {
+        self.flight.verdict()
+    }
+
+    /// Waits for the verdict.
+    pub(crate) async fn verdict(&self) -> Verdict {
+        // Made before the look: what rings between the two is heard.
+        let fallen = self.flight.fallen.notified();
+        if let Some(verdict) = self.told() {
+            return verdict;
         }
+        fallen.await;
+        self.told().unwrap_or(Verdict::Abandoned)
     }
 
+    /// Lets through those who bother an origin that answers with errors, a few at a time.
     pub(crate) fn gate(&self) -> Arc<Semaphore> {
-        self.flight.gate.clone()
+        self.flight.gate.get_or_init(|| Arc::new(Semaphore::new(FAILING_ORIGIN_PERMITS))).clone()
     }
 }
 

@@ -1,14 +1,15 @@
 //! Fetching in company: who goes, who waits, and what each makes of the verdict.
 
+use http::StatusCode;
 use http::header::{HeaderMap, RANGE};
-use http::{Response, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::policy::reuse::{self, Reuse};
 use crate::request::answer::Answer;
 use crate::request::assemble::Share;
 use crate::request::coalesce::{Company, FlightId, Flights, Newcomer, Obligation, Seat, Verdict, Waiter};
 use crate::request::error::Refusal;
+use crate::request::flying::{Flying, Own};
 use crate::request::job::Job;
 use crate::request::lookup::{Found, Live};
 use crate::request::plan::{self, Delivery, Errand};
@@ -17,7 +18,7 @@ use crate::request::worker::{Engine, Worker};
 use crate::request::{error, pass};
 use crate::store::Entry;
 use crate::telemetry::{Decision, Forward};
-use crate::upstream::{Failure, ResponseBody};
+use crate::upstream::Failure;
 use crate::validity::{Alive, Sequence};
 
 /// How an attempt to answer from the origin ended.
@@ -69,16 +70,13 @@ pub(crate) async fn fetch(
             follow(engine, request, found, &errand, waiter).await
         }
         Seat::Lead(obligation) => {
-            let mut waiter = obligation.waiter();
+            let waiter = obligation.waiter();
             let alone = obligation.is_alone();
-            let (hand_over, handed) = oneshot::channel();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
-            job.hand_over = Some(hand_over);
             job.hints = request.received.client.on_hints();
-            job.launch();
-            let verdict = waiter.verdict().await;
+            let (verdict, own) = Flying::new(job).verdict(&waiter).await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
-            lead(engine, request, found, &errand, verdict, handed, detail)
+            lead(engine, request, found, &errand, verdict, own, detail)
         }
     }
 }
@@ -86,7 +84,7 @@ pub(crate) async fn fetch(
 /// Revalidates a stale response that is being served meanwhile, unless somebody already does.
 pub(crate) fn refresh_in_background(worker: &Worker, request: &Routed, found: &Found) {
     if let Seat::Lead(obligation) = join_revalidation(worker.engine(), request) {
-        revalidation(worker, request, found, obligation).launch();
+        drop(Flying::new(revalidation(worker, request, found, obligation)));
     }
 }
 
@@ -103,10 +101,10 @@ pub(crate) enum Background {
 pub(crate) async fn revalidate(worker: &Worker, request: &Routed, found: &Found) -> Background {
     match join_revalidation(worker.engine(), request) {
         Seat::Lead(obligation) => {
-            revalidation(worker, request, found, obligation).fly_counted().await;
+            revalidation(worker, request, found, obligation).fly().await;
             Background::Fetched
         }
-        Seat::Follow(mut waiter) => {
+        Seat::Follow(waiter) => {
             waiter.verdict().await;
             Background::Joined
         }
@@ -174,7 +172,7 @@ async fn follow(
     request: &Routed,
     found: &Found,
     errand: &Errand,
-    mut waiter: Waiter,
+    waiter: Waiter,
 ) -> Attempt {
     match waiter.verdict().await {
         Verdict::Released(_) => Attempt::Alone,
@@ -193,7 +191,7 @@ fn lead(
     found: &Found,
     errand: &Errand,
     verdict: Verdict,
-    mut handed: oneshot::Receiver<Box<Response<ResponseBody>>>,
+    own: Own,
     detail: Option<&'static str>,
 ) -> Attempt {
     let reason = match &verdict {
@@ -201,8 +199,7 @@ fn lead(
         Verdict::ServerError(_) => error::SERVER_ERROR,
         _ => return common(engine, request, found, errand, verdict, false, detail),
     };
-    // Handed over before the verdict fell.
-    let Ok(response) = handed.try_recv() else { return Attempt::Back };
+    let Some(response) = own else { return Attempt::Back };
     if matches!(verdict, Verdict::ServerError(_))
         && let Some(answer) = granted(engine, request, found, Some(response.status()))
     {

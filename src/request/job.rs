@@ -1,18 +1,19 @@
 //! A fetch under way: it goes on whether or not the client that caused it stays, and tells its flight what came.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
+use http::header::{HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
-use tokio::sync::oneshot;
 
 use crate::clock::Moment;
 use crate::policy::validation::{Validators, make_conditional, offer_tags};
 use crate::policy::{EntityTag, reuse};
 use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::coalesce::{Obligation, Verdict};
+use crate::request::flying::Own;
 use crate::request::lookup::{Found, Live};
 use crate::request::plan::{self, Errand};
 use crate::request::receive::Routed;
@@ -20,15 +21,15 @@ use crate::request::worker::{Engine, Worker};
 use crate::request::{forward, revalidate};
 use crate::store::{Entry, Extent};
 use crate::telemetry::Telemetry;
-use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody};
+use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody};
 
 /// A fetch under way, detached from the client that caused it.
 pub(crate) struct Job {
     worker: Worker,
     asked: Asked,
     upstream: usize,
-    /// The fields that go to the origin, without conditions.
-    fields: HeaderMap,
+    /// What goes to the origin, without conditions.
+    head: RequestHead,
     /// Stored responses whose validators are listed. INVARIANT: if `selects`, the first is the one that the request
     /// selects; a date of any other would be no condition on what it asks for.
     stale: Vec<Arc<Entry>>,
@@ -38,8 +39,6 @@ pub(crate) struct Job {
     obligation: Obligation,
     /// What early hints are to be told to.
     pub(crate) hints: Option<OnHints>,
-    /// Where an answer goes that is for the client alone that caused the fetch.
-    pub(crate) hand_over: Option<oneshot::Sender<Box<Response<ResponseBody>>>>,
 }
 
 impl Job {
@@ -83,45 +82,30 @@ impl Job {
             rules: request.rules.clone(),
             range,
         };
+        let head = RequestHead { method: Method::GET, target: received.target.clone(), fields };
         let worker = worker.clone();
         let upstream = request.upstream;
-        Self {
-            worker,
-            asked,
-            upstream,
-            fields,
-            stale,
-            selects,
-            part,
-            obligation,
-            hints: None,
-            hand_over: None,
-        }
+        Self { worker, asked, upstream, head, stale, selects, part, obligation, hints: None }
     }
 
-    /// Sends it off, apart from the client that caused it.
-    pub(crate) fn launch(self) {
-        tokio::spawn(self.fly_counted());
-    }
-
-    /// Flies, on a task of its own: a panic ends the task, and is counted.
-    pub(crate) async fn fly_counted(self) {
+    /// Flies. Returns the answer if it is for the client alone that caused the fetch. A panic is counted.
+    pub(crate) async fn fly(mut self) -> Own {
         let _panics = PanicCount(self.worker.engine().telemetry.clone());
-        self.fly().await;
-    }
-
-    async fn fly(mut self) {
         let worker = self.worker.clone();
         let engine = worker.engine();
         // The second round, if any, goes without conditions and ranges of ours, so its answer stands for itself.
         for _ in 0..2 {
             let sent = engine.log.published();
             let started = engine.clock.moment();
-            let result = worker.send(self.upstream, self.request(), self.hints.clone()).await;
+            let result =
+                worker.send(self.upstream, &self.request(), RequestBody::Empty, self.hints.clone()).await;
             let at = engine.clock.moment();
             let mut response = match result {
                 Ok(response) => response,
-                Err(failure) => return self.unavailable(engine, failure),
+                Err(failure) => {
+                    self.unavailable(engine, failure);
+                    return None;
+                }
             };
             let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
             assemble::tidy(response.headers_mut(), receipt.wall);
@@ -135,12 +119,14 @@ impl Job {
                 _ => return self.conclude(engine, receipt, response).await,
             };
             if let Some((entry, forward_status)) = own_answer {
-                return self.obligation.settle(Verdict::Stored { entry, forward_status });
+                self.obligation.settle(Verdict::Stored { entry, forward_status });
+                return None;
             }
             self.stale.clear();
             self.part = None;
         }
         self.unavailable(engine, Failure::BadResponse);
+        None
     }
 
     fn selected(&self) -> Option<&Arc<Entry>> {
@@ -148,14 +134,18 @@ impl Job {
     }
 
     /// The request for the origin: conditional if something stale is stored, for the rest if a part is.
-    fn request(&self) -> http::Request<RequestBody> {
-        let mut fields = self.fields.clone();
+    fn request(&self) -> Cow<'_, RequestHead> {
+        if self.stale.is_empty() && self.part.is_none() {
+            return Cow::Borrowed(&self.head);
+        }
+        let mut head = self.head.clone();
+        let fields = &mut head.fields;
         let validators: Vec<_> = self.stale.iter().map(|entry| entry.validators()).collect();
         let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
         if self.selects {
-            make_conditional(&mut fields, &validators);
+            make_conditional(fields, &validators);
         } else {
-            offer_tags(&mut fields, &validators);
+            offer_tags(fields, &validators);
         }
         if let Some(part) = &self.part
             && let Some(range) = part.entry.extent().missing()
@@ -164,7 +154,7 @@ impl Job {
             fields.insert(RANGE, range);
             fields.insert(IF_RANGE, etag);
         }
-        forward::request(&self.asked.target, Method::GET, fields, RequestBody::Empty)
+        Cow::Owned(head)
     }
 
     async fn completed(
@@ -181,13 +171,13 @@ impl Job {
     }
 
     /// An answer that stands for itself: shared, handed over, or an error for which stale grants stand in.
-    async fn conclude(mut self, engine: &Engine, receipt: Receipt, response: Response<ResponseBody>) {
+    async fn conclude(&self, engine: &Engine, receipt: Receipt, response: Response<ResponseBody>) -> Own {
         let status = response.status();
         if reuse::is_error_for_grants(status) {
             self.hold_off(engine);
             if self.has_stand_in(engine, receipt.at) {
-                self.hand(Box::new(response));
-                return self.obligation.settle(Verdict::ServerError(status));
+                self.obligation.settle(Verdict::ServerError(status));
+                return Some(Box::new(response));
             }
         }
         match assemble::share(engine, &self.asked, receipt, response) {
@@ -195,12 +185,13 @@ impl Job {
                 engine.lessons.storable(self.asked.key, share.variant.fields());
                 // What came together with the head is there before anybody hears of it, so that who waited is woken once
                 // and gets both in one write.
-                let mut filling = pin!(filler.run(engine));
+                let mut filling = pin!(filler.run(engine, &self.asked));
                 let filled = filling.as_mut().now_or_never().is_some();
                 self.obligation.settle(Verdict::Shared(share));
                 if !filled {
                     filling.await;
                 }
+                None
             }
             Err(unshared) => {
                 engine.telemetry.metrics().not_stored(unshared.reason);
@@ -210,8 +201,8 @@ impl Job {
                     engine.lessons.unshared(engine, &self.asked, &unshared, receipt.sent);
                     Verdict::Released(unshared.reason)
                 };
-                self.hand(Box::new(unshared.response));
                 self.obligation.settle(verdict);
+                Some(Box::new(unshared.response))
             }
         }
     }
@@ -235,14 +226,6 @@ impl Job {
     fn hold_off(&self, engine: &Engine) {
         if let Some(entry) = self.selected() {
             entry.hold_off(engine.clock.moment() + engine.config.cache.retry_after_error);
-        }
-    }
-
-    /// Gives the response to the client that caused the fetch; without one the connection is let go.
-    fn hand(&mut self, response: Box<Response<ResponseBody>>) {
-        if let Some(hand_over) = self.hand_over.take() {
-            // The client may have left.
-            let _ = hand_over.send(response);
         }
     }
 }

@@ -8,28 +8,28 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
-use moka::sync::Cache;
 
 use crate::clock::Moment;
 use crate::config;
-use crate::key::{CacheKey, KeyHash};
+use crate::key::CacheKey;
 use crate::policy::vary::Variant;
 use crate::request::assemble::{self, Asked, Unshared};
 use crate::request::receive::Routed;
+use crate::request::shelf::Shelf;
 use crate::request::worker::Engine;
 use crate::store::Charge;
 use crate::validity::{Marks, Sequence, Stamp};
 
 /// Rules may take one part in so many of the cache's limit, and so may markers.
 const SHARE: u64 = 32;
-/// What a lesson costs beyond its content: its frame, and the key's places in moka's table and queues. No more than a
-/// stored resource, for which it was measured.
+/// What a lesson costs beyond its content, at most: the key's places in a table and in the order of age, each with the room
+/// that a growing one has to spare, and the counts of an `Arc`.
 const PER_LESSON: usize = 512;
 
 pub(crate) struct Lessons {
     /// Sorted; the selecting fields of the last response.
-    rules: Cache<CacheKey, Arc<[HeaderName]>, KeyHash>,
-    markers: Cache<CacheKey, Arc<Marker>, KeyHash>,
+    rules: Shelf<Arc<[HeaderName]>>,
+    markers: Shelf<Arc<Marker>>,
 }
 
 /// *Hit for miss*: the last answer could not be shared, so requests do not queue behind each other.
@@ -38,9 +38,7 @@ struct Marker {
     owed_to: Option<Likeness>,
     marks: Marks,
     stamp: Stamp,
-    /// By the clock that requests go by. moka, which goes by the machine's, only frees the memory.
     until: Moment,
-    size: usize,
     _charge: Charge,
 }
 
@@ -62,17 +60,8 @@ impl Likeness {
 
 impl Lessons {
     pub(crate) fn new(config: &config::Cache) -> Self {
-        let rules = Cache::builder()
-            .max_capacity(config.memory / SHARE)
-            .weigher(|_: &CacheKey, rule: &Arc<[HeaderName]>| weight(size_of_rule(rule)));
-        let markers = Cache::builder()
-            .max_capacity(config.memory / SHARE)
-            .weigher(|_: &CacheKey, marker: &Arc<Marker>| weight(marker.size))
-            .time_to_live(config.hit_for_miss);
-        Self {
-            rules: rules.build_with_hasher(KeyHash::default()),
-            markers: markers.build_with_hasher(KeyHash::default()),
-        }
+        let room = config.memory / SHARE;
+        Self { rules: Shelf::new(room), markers: Shelf::new(room) }
     }
 
     /// Whether a request had better not wait for others. A purge removes the marker.
@@ -94,16 +83,14 @@ impl Lessons {
 
     /// A storable answer came: later flights are told apart by its Vary rule, and a marker is gone.
     pub(crate) fn storable(&self, key: CacheKey, vary: &[HeaderName]) {
-        if self.markers.contains_key(&key) {
-            self.markers.invalidate(&key);
-        }
+        self.markers.remove(&key);
         let known = self.rules.get(&key);
         if vary.is_empty() {
             if known.is_some() {
-                self.rules.invalidate(&key);
+                self.rules.remove(&key);
             }
         } else if known.is_none_or(|rule| *rule != *vary) {
-            self.rules.insert(key, vary.into());
+            self.rules.put(key, vary.into(), size_of_rule(vary));
         }
     }
 
@@ -120,25 +107,18 @@ impl Lessons {
             marks,
             stamp: Stamp::new(sent),
             until: engine.clock.moment() + engine.config.cache.hit_for_miss,
-            size,
             _charge: charge,
         };
-        self.markers.insert(asked.key, Arc::new(marker));
+        self.markers.put(asked.key, Arc::new(marker), size);
     }
 
-    /// Lets go of markers whose time is over, and of what is too much.
-    pub(crate) fn tick(&self) {
-        self.rules.run_pending_tasks();
-        self.markers.run_pending_tasks();
+    /// Lets go of markers whose time is over at `now`. All have the same, so the oldest are first.
+    pub(crate) fn tick(&self, now: Moment) {
+        self.markers.drop_while(|marker| marker.until <= now);
     }
 }
 
 /// Standard names take no more than their place.
 fn size_of_rule(rule: &[HeaderName]) -> usize {
     PER_LESSON + rule.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum::<usize>()
-}
-
-/// moka weighs in 32 bits.
-fn weight(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
 }

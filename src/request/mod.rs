@@ -8,7 +8,7 @@
 //! | route, key | `receive` | [`Routed`]: the rules, the upstream, the cache key |
 //! | lookup | `lookup` | [`Found`]: the stored responses that may serve, each with its witness |
 //! | plan | `plan` | [`Plan`]: a pure function of the above |
-//! | act | `coalesce`, `flight`, `job`, `pass` | [`Answer`] |
+//! | act | `coalesce`, `flight`, `flying`, `job`, `pass` | [`Answer`] |
 //! | respond | `respond` | the response: preconditions, ranges, `Age`, `Via`, `Cache-Status` |
 //!
 //! `PURGE` is answered before any of that, in `purge`.
@@ -22,6 +22,7 @@ mod body;
 mod coalesce;
 mod error;
 mod flight;
+mod flying;
 mod forward;
 mod job;
 mod lessons;
@@ -36,6 +37,7 @@ mod refresh;
 mod refused;
 mod respond;
 mod revalidate;
+mod shelf;
 mod tags;
 mod value;
 mod worker;

@@ -18,7 +18,7 @@ use crate::request::receive::Routed;
 use crate::request::worker::{Engine, Worker};
 use crate::request::{forward, lookup, revalidate};
 use crate::telemetry::{Decision, Forward};
-use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody};
+use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody};
 use crate::validity::{Fact, Group, Kind, Sequence, Stamp, Subject};
 
 pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static str) -> Answer {
@@ -57,7 +57,8 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
 struct Exchange {
     worker: Worker,
     upstream: usize,
-    outgoing: http::Request<RequestBody>,
+    head: RequestHead,
+    body: RequestBody,
     hints: Option<OnHints>,
 }
 
@@ -77,7 +78,8 @@ impl Exchange {
         Self {
             worker: worker.clone(),
             upstream: request.upstream,
-            outgoing: forward::request(&request.received.target, method, fields, body),
+            head: RequestHead { method, target: request.received.target.clone(), fields },
+            body,
             hints: request.received.client.on_hints(),
         }
     }
@@ -86,7 +88,7 @@ impl Exchange {
         let engine = self.worker.engine();
         let sent = engine.log.published();
         let started = engine.clock.moment();
-        let mut response = self.worker.send(self.upstream, self.outgoing, self.hints).await?;
+        let mut response = self.worker.send(self.upstream, &self.head, self.body, self.hints).await?;
         let at = engine.clock.moment();
         let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
         assemble::tidy(response.headers_mut(), receipt.wall);
@@ -219,7 +221,7 @@ fn share(
             };
             engine.lessons.storable(asked.key, share.variant.fields());
             let engine = worker.shared_engine();
-            tokio::spawn(async move { filler.run(&engine).await });
+            tokio::spawn(async move { filler.run(&engine, &asked).await });
             Answer::Filling { share, reader, decision: Decision { stored: true, ..decision } }
         }
         Err(unshared) => {

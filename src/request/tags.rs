@@ -37,6 +37,9 @@ impl<'a> Labels<'a> {
 
 fn tags<'a>(config: &config::Cache, response: &'a HeaderMap) -> Result<Vec<&'a str>, &'static str> {
     let mut tags = Vec::new();
+    if !has_any(config, response) {
+        return Ok(tags);
+    }
     for field in &config.tag_fields {
         for line in response.get_all(&field.name) {
             let members = line.as_bytes().split(|byte| field.separator.is(*byte)).map(<[u8]>::trim_ascii);
@@ -56,9 +59,16 @@ fn tags<'a>(config: &config::Cache, response: &'a HeaderMap) -> Result<Vec<&'a s
 
 /// Removes the fields that carry tags, which are not for clients. Groups are (RFC 9875 §2).
 pub(crate) fn strip(config: &config::Cache, response: &mut HeaderMap) {
-    for field in &config.tag_fields {
-        response.remove(&field.name);
+    if has_any(config, response) {
+        for field in &config.tag_fields {
+            response.remove(&field.name);
+        }
     }
+}
+
+/// A look at the few fields that are there spares a search for each that might be.
+fn has_any(config: &config::Cache, response: &HeaderMap) -> bool {
+    response.keys().any(|name| config.tag_fields.iter().any(|field| field.name == *name))
 }
 
 #[cfg(test)]

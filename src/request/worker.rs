@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::HeaderValue;
-use http::{Request, Response, Version};
+use http::{Response, Version};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::request::coalesce::Flights;
 use crate::request::lessons::Lessons;
 use crate::store::{Budget, Store};
 use crate::telemetry::{CacheName, FetchResult, Telemetry};
-use crate::upstream::{Failure, OnHints, RequestBody, ResponseBody, Upstreams};
+use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody, Upstreams};
 use crate::validity;
 
 /// Shared by all serving threads.
@@ -29,7 +29,8 @@ pub struct Engine {
     pub(crate) lessons: Lessons,
     /// What `Cache-Status` calls us.
     pub(crate) name: CacheName,
-    via_1_1: HeaderValue,
+    /// What this hop adds to every request.
+    pub(crate) hop: Hop,
 }
 
 impl Engine {
@@ -43,12 +44,11 @@ impl Engine {
         store: Arc<Store>,
         purger: Arc<Purger>,
     ) -> Arc<Self> {
-        let via = format!("1.1 {}", config.server.name);
         Arc::new(Self {
             flights: Flights::new(),
             lessons: Lessons::new(&config.cache),
             name: CacheName::new(&config.server.name),
-            via_1_1: HeaderValue::from_str(&via).unwrap_or(HeaderValue::from_static("1.1 larder")),
+            hop: Hop::new(&config),
             config,
             clock,
             telemetry,
@@ -91,7 +91,7 @@ impl Engine {
 
     /// Lets go of what earlier answers taught once it is of no use. To be called now and then.
     pub fn forget_lessons(&self) {
-        self.lessons.tick();
+        self.lessons.tick(self.clock.moment());
     }
 
     /// What makes purges.
@@ -105,11 +105,33 @@ impl Engine {
 
     /// The member that this hop adds to `Via` (RFC 9110 §7.6.3): the version in which the message was received.
     pub(crate) fn via(&self, received: Version) -> HeaderValue {
-        if received == Version::HTTP_10 {
-            let member = format!("1.0 {}", self.config.server.name);
-            return HeaderValue::from_str(&member).unwrap_or_else(|_| self.via_1_1.clone());
+        if received == Version::HTTP_10 { self.hop.via_1_0.clone() } else { self.hop.via_1_1.clone() }
+    }
+}
+
+/// Field values about this hop that are the same in every message.
+pub(crate) struct Hop {
+    via_1_0: HeaderValue,
+    via_1_1: HeaderValue,
+    /// The member of `CDN-Loop` (RFC 8586).
+    pub(crate) instance: Option<HeaderValue>,
+    /// By upstream: the `Host` that it is to be asked for, if not the client's.
+    pub(crate) hosts: Box<[Option<HeaderValue>]>,
+}
+
+impl Hop {
+    fn new(config: &Config) -> Self {
+        let via = |version: &str| {
+            let member = format!("{version} {}", config.server.name);
+            HeaderValue::from_str(&member).unwrap_or(HeaderValue::from_static("1.1 larder"))
+        };
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        Self {
+            via_1_0: via("1.0"),
+            via_1_1: via("1.1"),
+            instance: value(&config.server.instance),
+            hosts: config.upstreams.iter().map(|upstream| value(upstream.host.as_deref()?)).collect(),
         }
-        self.via_1_1.clone()
     }
 }
 
@@ -138,11 +160,12 @@ impl Worker {
     pub(crate) async fn send(
         &self,
         upstream: usize,
-        request: Request<RequestBody>,
+        head: &RequestHead,
+        body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let started = self.engine.clock.moment();
-        let result = self.upstreams.send(upstream, request, hints).await;
+        let result = self.upstreams.send(upstream, head, body, hints).await;
         let elapsed = self.engine.clock.moment().since(started);
         let outcome = match &result {
             Ok(response) => FetchResult::Answered(response.status()),

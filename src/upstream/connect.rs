@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,25 +36,13 @@ impl Connector {
     pub(super) fn new(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
         Self { https: HttpsConnector::from((TcpConnector, tls)), timeout }
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<Tcp>;
-    type Error = ConnectError;
-    type Future = Connecting<Self::Response, Self::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, server: Uri) -> Self::Future {
-        let connecting = timeout(self.timeout, self.https.call(server));
-        Box::pin(async move {
-            match connecting.await {
-                Ok(connected) => connected.map_err(ConnectError::of),
-                Err(_elapsed) => Err(ConnectError::Timeout),
-            }
-        })
+    /// Connects to the server that `uri` names.
+    pub(super) async fn connect(mut self, uri: Uri) -> Result<MaybeHttpsStream<Tcp>, ConnectError> {
+        match timeout(self.timeout, self.https.call(uri)).await {
+            Ok(connected) => connected.map_err(ConnectError::of),
+            Err(_elapsed) => Err(ConnectError::Timeout),
+        }
     }
 }
 
@@ -115,34 +102,16 @@ async fn connect(server: Uri) -> Result<Tcp, TcpError> {
     let default_port = if server.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
     let stream = TcpStream::connect((host, server.port_u16().unwrap_or(default_port))).await?;
     stream.set_nodelay(true)?;
-    Ok(Tcp { stream: TokioIo::new(stream), answered: Answered::default() })
+    Ok(Tcp(TokioIo::new(stream)))
 }
 
-/// Whether a connection has brought a response before. One that has may have been closed by an origin that tired of
-/// waiting, just when the next request was on its way; one that has not was closed because of this request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answered(Arc<AtomicBool>);
-
-impl Answered {
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A TCP connection that remembers whether it has been of use.
+/// A TCP connection, as hyper-rustls wants it.
 #[derive(Debug)]
-pub(super) struct Tcp {
-    stream: TokioIo<TcpStream>,
-    answered: Answered,
-}
+pub(super) struct Tcp(TokioIo<TcpStream>);
 
 impl Connection for Tcp {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.answered.clone())
+        Connected::new()
     }
 }
 
@@ -152,25 +121,25 @@ impl Read for Tcp {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl Write for Tcp {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.0.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -178,6 +147,6 @@ impl Write for Tcp {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
     }
 }

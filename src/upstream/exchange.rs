@@ -1,21 +1,22 @@
 //! One request and its response: slot, connection, time limits, the one retry.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::http1;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::connect::{Answered, Connector};
+use super::connect::Connector;
 use super::failure::Failure;
 use super::head::{Afterwards, settle_framing};
 use super::hints::{self, OnHints};
+use super::pool::{Idle, Lease};
 use super::request_body::{Outgoing, Phase, RequestBody};
 use super::response_body::ResponseBody;
 use super::shared::{Server, Upstream};
@@ -24,101 +25,151 @@ use super::shared::{Server, Upstream};
 /// that waits for its reader keeps the buffer that it was read into, beside the one that is read into next.
 const MOST_BUFFERED: usize = 32 * 1024;
 
-/// The connections of one thread to one upstream.
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// How.
+    pub method: Method,
+    /// Path and query; `*` for `OPTIONS *`.
+    pub target: PathAndQuery,
+    /// All fields. `Host` is the caller's to set, and without one the server's authority is sent. `Content-Length` and
+    /// `Transfer-Encoding` are set from the body.
+    pub fields: HeaderMap,
+}
+
+impl RequestHead {
+    /// Whether the request may be sent twice (RFC 9112 §9.3.1).
+    fn is_safe(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+}
+
+/// The connections of one runtime to one upstream.
 #[derive(Debug)]
 pub(super) struct Pool {
     upstream: Arc<Upstream>,
-    pooled: Client<Connector, Outgoing>,
-    /// For the retry: connects anew, always.
-    fresh: Client<Connector, Outgoing>,
+    connector: Connector,
+    protocol: http1::Builder,
+    /// By server.
+    idle: Box<[Arc<Idle>]>,
 }
 
 impl Pool {
     pub(super) fn new(upstream: Arc<Upstream>) -> Self {
         let connector = Connector::new(Arc::clone(&upstream.tls), upstream.connect_timeout);
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .http1_max_buf_size(MOST_BUFFERED)
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(upstream.idle_timeout)
-            .pool_max_idle_per_host(upstream.max_idle);
-        let pooled = builder.build(connector.clone());
-        let fresh = builder.pool_max_idle_per_host(0).build(connector);
-        Self { upstream, pooled, fresh }
+        let mut protocol = http1::Builder::new();
+        protocol.max_buf_size(MOST_BUFFERED);
+        let idle = upstream.servers.iter().map(|_| Idle::new(upstream.max_idle, upstream.idle_timeout));
+        Self { idle: idle.collect(), upstream, connector, protocol }
     }
 
     pub(super) async fn send(
         &self,
-        request: Request<RequestBody>,
+        head: &RequestHead,
+        body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let server = self.upstream.next_server();
+        let turn = self.upstream.next_turn();
+        let (server, idle) = (&self.upstream.servers[turn], &self.idle[turn]);
         let slot = server.slot(self.upstream.connect_timeout).await?;
-        let request = address(request, server)?;
-        let method = request.method().clone();
-        let again = repeatable(&request);
-        let answer = match self.attempt(&self.pooled, request, hints.clone()).await {
-            Err(Lost { failure: Failure::Reset, reused: true }) if let Some(again) = again => {
-                debug!(
-                    upstream = self.upstream.name,
-                    "idle connection was closed under a request; trying a new one"
-                );
-                self.attempt(&self.fresh, again, hints).await
-            }
-            other => other,
+        let (response, lease) = self.exchange(server, idle, head, body, hints).await?;
+        let (mut answer, incoming) = response.into_parts();
+        let lease = match settle_framing(&mut answer, &head.method)? {
+            Afterwards::Keep => Some(lease),
+            Afterwards::Discard => None,
         };
-        let Answer { response, connection } = answer.map_err(|lost| lost.failure)?;
-        let (mut head, incoming) = response.into_parts();
-        let afterwards = settle_framing(&mut head, &method);
-        if afterwards != Ok(Afterwards::Keep)
-            && let Some(connection) = &*connection.connection_metadata()
-        {
-            connection.poison();
+        let body = ResponseBody::new(incoming, self.upstream.between_bytes_timeout, slot, lease);
+        Ok(Response::from_parts(answer, body))
+    }
+
+    /// Sends the request on an idle connection, or on a new one.
+    ///
+    /// An idle one may turn out to have been closed. If that shows before a byte was written, the request comes back and
+    /// goes on the next. If it shows when the request is on its way, a request that may be sent twice is, once, on a
+    /// connection that is new for sure.
+    async fn exchange(
+        &self,
+        server: &Server,
+        idle: &Arc<Idle>,
+        head: &RequestHead,
+        body: RequestBody,
+        hints: Option<OnHints>,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let is_repeatable = head.is_safe() && matches!(body, RequestBody::Empty);
+        let (body, mut phases) = Outgoing::new(body);
+        let mut request = outgoing(server, head, body, hints.clone());
+        loop {
+            let mut lease = match idle.take() {
+                Some(lease) => lease,
+                None => self.connection(server, idle).await?,
+            };
+            match self.attempt(&mut lease, request, &mut phases).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(Lost { unsent: Some(unsent), .. }) if lease.reused => request = *unsent,
+                Err(Lost { failure: Failure::Reset, .. }) if lease.reused && is_repeatable => break,
+                Err(Lost { failure, .. }) => return Err(failure),
+            }
         }
-        afterwards?;
-        Ok(Response::from_parts(head, ResponseBody::new(incoming, self.upstream.between_bytes_timeout, slot)))
+        debug!(upstream = self.upstream.name, "idle connection was closed under a request; trying a new one");
+        let (body, mut phases) = Outgoing::new(RequestBody::Empty);
+        let request = outgoing(server, head, body, hints);
+        let mut lease =
+            connect(self.connector.clone(), self.protocol.clone(), server.uri.clone(), idle).await?;
+        let response = self.attempt(&mut lease, request, &mut phases).await.map_err(|lost| lost.failure)?;
+        Ok((response, lease))
+    }
+
+    /// A new connection, or one that comes back while that is being made. The new one is for others then.
+    async fn connection(&self, server: &Server, idle: &Arc<Idle>) -> Result<Lease, Failure> {
+        let (connector, protocol, uri) = (self.connector.clone(), self.protocol.clone(), server.uri.clone());
+        let home = Arc::clone(idle);
+        let mut connecting = Box::pin(async move { connect(connector, protocol, uri, &home).await });
+        let returned = {
+            let mut waiting = pin!(idle.wait());
+            tokio::select! {
+                biased;
+                returned = &mut waiting => returned,
+                connected = &mut connecting => return connected,
+            }
+        };
+        tokio::spawn(async move { connecting.await.map(Lease::give_back) });
+        Ok(returned)
     }
 
     async fn attempt(
         &self,
-        client: &Client<Connector, Outgoing>,
-        request: Request<RequestBody>,
-        hints: Option<OnHints>,
-    ) -> Result<Answer, Lost> {
-        let (head, body) = request.into_parts();
-        let (body, phases) = Outgoing::new(body);
-        let mut request = Request::from_parts(head, body);
-        if let Some(hints) = hints {
-            hints::subscribe(&mut request, hints);
-        }
-        let mut connection = capture_connection(&mut request);
-        let exchanged = client.request(request);
-        let exchanged = tokio::select! {
-            biased;
-            exchanged = exchanged => exchanged,
-            failure = self.overdue(&mut connection, phases) => return Err(Lost { failure, reused: false }),
+        lease: &mut Lease,
+        request: Request<Outgoing>,
+        phases: &mut Option<watch::Receiver<Phase>>,
+    ) -> Result<Response<Incoming>, Lost> {
+        let exchanged = lease.sender.try_send_request(request);
+        let exchanged = match phases {
+            None => timeout(self.upstream.first_byte_timeout, exchanged)
+                .await
+                .map_err(|_elapsed| Failure::FirstByteTimeout),
+            Some(phases) => tokio::select! {
+                biased;
+                exchanged = exchanged => Ok(exchanged),
+                failure = self.overdue(phases) => Err(failure),
+            },
         };
-        let mut response = exchanged.map_err(|error| Lost::of(&error, &self.upstream.name))?;
-        if let Some(answered) = response.extensions_mut().remove::<Answered>() {
-            answered.set();
+        match exchanged {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(mut error)) => {
+                let unsent = error.take_message().map(Box::new);
+                let failure = Failure::of(error.error());
+                debug!(upstream = self.upstream.name, reason = failure.as_str(), error = ?error.error(), "no response");
+                Err(Lost { failure, unsent })
+            }
+            Err(failure) => Err(Lost { failure, unsent: None }),
         }
-        Ok(Answer { response, connection })
     }
 
     /// Resolves when the final response head has been owed for too long, or the client's body has.
     ///
-    /// The time to get a connection does not count, it has its own limit; nor does the time in which we wait for the
-    /// client's next piece. So the origin has `first_byte_timeout` since it was last given something.
-    async fn overdue(
-        &self,
-        connection: &mut CaptureConnection,
-        phases: Option<watch::Receiver<Phase>>,
-    ) -> Failure {
-        drop(connection.wait_for_connection_metadata().await);
-        let Some(mut phases) = phases else {
-            sleep(self.upstream.first_byte_timeout).await;
-            return Failure::FirstByteTimeout;
-        };
+    /// The time in which we wait for the client's next piece does not count. So the origin has `first_byte_timeout` since it
+    /// was last given something.
+    async fn overdue(&self, phases: &mut watch::Receiver<Phase>) -> Failure {
         loop {
             let (patience, failure) = match *phases.borrow_and_update() {
                 Phase::Origin => (self.upstream.first_byte_timeout, Failure::FirstByteTimeout),
@@ -137,57 +188,52 @@ impl Pool {
     }
 }
 
-struct Answer {
-    response: Response<Incoming>,
-    connection: CaptureConnection,
-}
-
 /// An attempt without a response.
 #[derive(Debug)]
 struct Lost {
     failure: Failure,
-    /// The connection had served before.
-    reused: bool,
+    /// The request, if not a byte of it was written.
+    unsent: Option<Box<Request<Outgoing>>>,
 }
 
-impl Lost {
-    fn of(error: &legacy::Error, upstream: &str) -> Self {
-        let failure = Failure::of(error);
-        debug!(upstream, reason = failure.as_str(), error = ?error, "no response");
-        let mut extras = Extensions::new();
-        if let Some(connected) = error.connect_info() {
-            connected.get_extras(&mut extras);
+/// Connects to the server that `uri` names.
+async fn connect(
+    connector: Connector,
+    protocol: http1::Builder,
+    uri: Uri,
+    home: &Arc<Idle>,
+) -> Result<Lease, Failure> {
+    let stream = connector.connect(uri).await.map_err(|error| {
+        debug!(%error, "no connection");
+        error.failure()
+    })?;
+    let (sender, connection) = protocol.handshake(stream).await.map_err(|error| Failure::of(&error))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            debug!(%error, "connection ended early");
         }
-        Self { failure, reused: extras.get::<Answered>().is_some_and(Answered::get) }
-    }
+    });
+    Ok(Lease::new(sender, home))
 }
 
-/// Directs the request to `server` and settles what is ours: version and framing.
-fn address(request: Request<RequestBody>, server: &Server) -> Result<Request<RequestBody>, Failure> {
-    let (mut head, body) = request.into_parts();
-    let mut uri = head.uri.into_parts();
-    uri.scheme = Some(server.scheme.clone());
-    uri.authority = Some(server.authority.clone());
-    uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
-    // It has all three parts, so there is nothing left to refuse.
-    head.uri = Uri::from_parts(uri).map_err(|_| Failure::Connect)?;
-    head.version = Version::HTTP_11;
-    body.frame(&mut head.headers);
-    Ok(Request::from_parts(head, body))
-}
-
-/// A second copy of a request that may be sent twice (RFC 9112 §9.3.1): safe, and without content.
-///
-/// hyper repeats a request of any kind by itself if the connection turned out to be closed before a byte was written.
-/// This is for the closure that crosses the request on its way.
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !safe || !matches!(request.body(), RequestBody::Empty) {
-        return None;
+/// What is sent: the caller's fields, with what is ours settled, `Host` and framing.
+fn outgoing(
+    server: &Server,
+    head: &RequestHead,
+    body: Outgoing,
+    hints: Option<OnHints>,
+) -> Request<Outgoing> {
+    let mut fields = head.fields.clone();
+    if !fields.contains_key(HOST) {
+        fields.insert(HOST, server.host.clone());
     }
-    let mut copy = Request::new(RequestBody::Empty);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    HeaderMap::clone_from(copy.headers_mut(), request.headers());
-    Some(copy)
+    body.frame(&mut fields);
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = Uri::from(head.target.clone());
+    *request.headers_mut() = fields;
+    if let Some(hints) = hints {
+        hints::subscribe(&mut request, hints);
+    }
+    request
 }

@@ -3,10 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use hyper_util::client::legacy;
 use thiserror::Error;
-
-use super::connect::ConnectError;
 
 /// Why an upstream gave no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -72,17 +69,14 @@ impl Failure {
         Self::RequestStalled,
     ];
 
-    /// Sorts what hyper reports. Everything that is neither ours, nor the client's, nor unparsable is a lost
-    /// connection.
-    pub(super) fn of(error: &legacy::Error) -> Self {
-        if let Some(connecting) = source_of::<ConnectError>(error) {
-            return connecting.failure();
-        }
-        match source_of::<hyper::Error>(error) {
-            Some(error) if error.is_user() => Self::RequestBody,
-            Some(error) if error.is_parse() => Self::BadResponse,
-            _ if error.is_connect() => Self::Connect,
-            _ => Self::Reset,
+    /// Sorts what hyper reports. Everything that is neither the client's fault nor unparsable is a lost connection.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        if error.is_user() {
+            Self::RequestBody
+        } else if error.is_parse() {
+            Self::BadResponse
+        } else {
+            Self::Reset
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! send -> slot (Busy) -> server in turn -> connection from the pool or a new one -> request -> head -> body
-//!         shared by       [`shared`]       [`connect`]            [`request_body`]    [`head`]   [`response_body`]
+//!         shared by       [`shared`]       [`pool`], [`connect`]  [`request_body`]    [`head`]   [`response_body`]
 //!         all threads
 //! ```
 //!
@@ -17,6 +17,7 @@ mod exchange;
 mod failure;
 mod head;
 mod hints;
+mod pool;
 mod request_body;
 mod response_body;
 mod shared;
@@ -24,10 +25,11 @@ mod tls;
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Response;
 
 use exchange::Pool;
 
+pub use exchange::RequestHead;
 pub use failure::{BodyFailure, Failure};
 pub use hints::OnHints;
 pub use request_body::{BoxError, RequestBody};
@@ -48,10 +50,8 @@ impl Upstreams {
         Self { pools: shared.upstreams().iter().map(|upstream| Pool::new(Arc::clone(upstream))).collect() }
     }
 
-    /// Sends `request` to a server of the upstream with that index and waits for the final response head.
+    /// Sends a request to a server of the upstream with that index and waits for the final response head.
     ///
-    /// Of the request's URI only path and query count; `Host` is the caller's to set, and without one the server's
-    /// authority is sent. `Content-Length` and `Transfer-Encoding` are set from the body, other fields go out as given.
     /// The response's `Transfer-Encoding` has been undone and its `Content-Length` can be relied on; other fields are
     /// as the origin sent them. `hints` is called for each 103 that precedes the final head, possibly on another task.
     ///
@@ -67,9 +67,10 @@ impl Upstreams {
     pub async fn send(
         &self,
         upstream: usize,
-        request: Request<RequestBody>,
+        head: &RequestHead,
+        body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        self.pools[upstream].send(request, hints).await
+        self.pools[upstream].send(head, body, hints).await
     }
 }

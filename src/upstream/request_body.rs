@@ -41,7 +41,7 @@ impl RequestBody {
     ///
     /// hyper drops content of unknown length from GET and HEAD requests unless Transfer-Encoding is set, and believes
     /// a Content-Length that it finds.
-    pub(super) fn frame(&self, fields: &mut HeaderMap) {
+    fn frame(&self, fields: &mut HeaderMap) {
         fields.remove(TRANSFER_ENCODING);
         match self {
             Self::Empty => {
@@ -87,6 +87,11 @@ impl Outgoing {
                 (Self { body, phase: Some(phase) }, Some(watching))
             }
         }
+    }
+
+    /// See [`RequestBody::frame`].
+    pub(super) fn frame(&self, fields: &mut HeaderMap) {
+        self.body.frame(fields);
     }
 }
 

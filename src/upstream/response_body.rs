@@ -11,12 +11,13 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::failure::BodyFailure;
+use super::pool::Lease;
 use super::shared::Slot;
 
 /// A response body whose origin must not pause for longer than `between_bytes_timeout`.
 ///
 /// The time runs only while a reader waits: a slow reader is not the origin's fault. The slot at the server is held
-/// until the body ends, fails or is dropped.
+/// until the body ends, fails or is dropped. The connection is given back if it ends, and else closed.
 pub struct ResponseBody {
     incoming: Incoming,
     patience: Duration,
@@ -24,25 +25,45 @@ pub struct ResponseBody {
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
     slot: Option<Slot>,
+    lease: Option<Lease>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, patience: Duration, slot: Slot) -> Self {
-        let slot = (!incoming.is_end_stream()).then_some(slot);
-        Self { incoming, patience, timer: None, waiting: false, slot }
+    /// Without `lease`: the connection is of no further use.
+    pub(super) fn new(incoming: Incoming, patience: Duration, slot: Slot, lease: Option<Lease>) -> Self {
+        let mut body = Self { incoming, patience, timer: None, waiting: false, slot: Some(slot), lease };
+        if body.incoming.is_end_stream() {
+            body.end();
+        }
+        body
     }
 
     /// Called when the origin has nothing for us; ready when that has lasted too long.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.patience)));
-        if !self.waiting {
-            timer.as_mut().set(sleep(self.patience));
-            self.waiting = true;
-        }
+        let patience = self.patience;
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                if !self.waiting {
+                    timer.as_mut().set(sleep(patience));
+                }
+                timer
+            }
+            none => none.insert(Box::pin(sleep(patience))),
+        };
+        self.waiting = true;
         timer.as_mut().poll(cx)
     }
 
+    /// It has come to its end. First the connection, so that whoever gets the slot finds it.
     fn end(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        self.lease = None;
         self.slot = None;
         self.timer = None;
     }
@@ -58,15 +79,16 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             std::task::ready!(self.poll_overdue(cx));
-            self.end();
+            self.let_go();
             return Poll::Ready(Some(Err(BodyFailure::BetweenBytesTimeout)));
         };
         self.waiting = false;
-        let frame = frame.map(|frame| frame.map_err(|error| BodyFailure::of(&error)));
-        if !matches!(frame, Some(Ok(_))) {
-            self.end();
+        match &frame {
+            Some(Err(_)) => self.let_go(),
+            Some(Ok(_)) if !self.incoming.is_end_stream() => {}
+            _ => self.end(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyFailure::of(&error))))
     }
 
     fn is_end_stream(&self) -> bool {

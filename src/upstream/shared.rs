@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
+use http::Uri;
+use http::header::HeaderValue;
+use http::uri::{PathAndQuery, Scheme};
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -62,7 +64,7 @@ pub enum SetupError {
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) name: String,
-    servers: Vec<Server>,
+    pub(super) servers: Vec<Server>,
     /// Whose turn it is; wraps around.
     turn: AtomicUsize,
     pub(super) tls: Arc<ClientConfig>,
@@ -99,17 +101,19 @@ impl Upstream {
         })
     }
 
-    /// The next server in turn.
-    pub(super) fn next_server(&self) -> &Server {
-        &self.servers[self.turn.fetch_add(1, Ordering::Relaxed) % self.servers.len()]
+    /// The index of the next server in turn.
+    pub(super) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed) % self.servers.len()
     }
 }
 
 /// One server of an upstream.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) scheme: Scheme,
-    pub(super) authority: Authority,
+    /// Scheme and authority.
+    pub(super) uri: Uri,
+    /// The `Host` of requests that have none of their own.
+    pub(super) host: HeaderValue,
     slots: Arc<Semaphore>,
 }
 
@@ -123,7 +127,7 @@ pub(super) type Slot = OwnedSemaphorePermit;
 impl Server {
     fn new(origin: &config::Origin, max_connections: usize) -> Self {
         let slots = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
-        Self { scheme: origin.scheme.clone(), authority: origin.authority.clone(), slots: Arc::new(slots) }
+        Self { uri: uri(origin), host: host(origin), slots: Arc::new(slots) }
     }
 
     /// Waits for a free slot, first come, first served.
@@ -137,4 +141,25 @@ impl Server {
             _ => Err(Failure::Busy),
         }
     }
+}
+
+fn uri(origin: &config::Origin) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(origin.scheme.clone());
+    parts.authority = Some(origin.authority.clone());
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    // It has all three parts, so there is nothing to refuse.
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// The authority without user, and without the scheme's default port.
+fn host(origin: &config::Origin) -> HeaderValue {
+    let default_port = if origin.scheme == Scheme::HTTPS { 443 } else { 80 };
+    let host = origin.authority.host();
+    let value = match origin.authority.port_u16() {
+        Some(port) if port != default_port => HeaderValue::from_str(&format!("{host}:{port}")),
+        _ => HeaderValue::from_str(host),
+    };
+    // An authority has no bytes that a field value may not have.
+    value.unwrap_or(HeaderValue::from_static(""))
 }

@@ -1,5 +1,6 @@
 //! Connections: made, kept, used again, shared out, and lost.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use larder::config::Upstream;
 use larder::upstream::{Failure, Shared, Upstreams};
 
 use crate::origin::Origin;
-use crate::rig::{config, get, origin, read, request, text, upstreams};
+use crate::rig::{config, get, origin, read, request, send, text, upstreams};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -39,6 +40,57 @@ async fn idle_connections_are_closed_after_their_time() {
     closing.await.unwrap().expect("the connection stays open");
 }
 
+#[tokio::test]
+async fn no_more_idle_connections_are_kept_than_are_allowed() {
+    let (closed, closing) = channel();
+    let origin = Origin::start(move |mut connection, _| {
+        while connection.request().is_some() {
+            connection.say(HELLO);
+        }
+        closed.send(()).unwrap();
+    });
+    // Half of two for each of two threads.
+    let two = Upstream { max_connections: 2, ..config(&[origin.addr]) };
+    let upstreams = Upstreams::new(&Shared::new(&[two], 2).unwrap());
+    let both = tokio::join!(get(&upstreams), get(&upstreams));
+    tokio::join!(text(both.0), text(both.1));
+    let closing =
+        tokio::task::spawn_blocking(move || closing.recv_timeout(Duration::from_secs(10)).map(|()| closing));
+    let closing = closing.await.unwrap().expect("both stay open");
+    assert_eq!(text(get(&upstreams).await).await, "hello");
+    assert_eq!((origin.accepted(), closing.try_recv().is_ok()), (2, false));
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_back_is_not_left_waiting_for_a_new_one() {
+    // Takes one connection, and has no room for a second.
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    listener.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap().as_socket().unwrap();
+    let (finish, finished) = channel();
+    let serving = std::thread::spawn(move || {
+        let mut stream = std::net::TcpStream::from(listener.accept().unwrap().0);
+        let queued = std::net::TcpStream::connect(addr).unwrap();
+        let mut buffer = [0; 1000];
+        stream.read(&mut buffer).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel").unwrap();
+        finished.recv().unwrap();
+        stream.write_all(b"lo").unwrap();
+        stream.read(&mut buffer).unwrap();
+        stream.write_all(HELLO.as_bytes()).unwrap();
+        (listener, queued)
+    });
+    let upstreams = upstreams(config(&[addr]));
+    let first = get(&upstreams).await.unwrap();
+    let mut second = Box::pin(get(&upstreams));
+    assert!(futures_ready(&mut second).await.is_none());
+    finish.send(()).unwrap();
+    let (first, second) = tokio::join!(text(Ok(first)), async { text(second.await).await });
+    assert_eq!((first.as_str(), second.as_str()), ("hello", "hello"));
+    drop(serving.join().unwrap());
+}
+
 /// The second request on a connection is read and then left without an answer, as by an origin whose idle timeout
 /// fires just when a request comes in.
 fn tired_of_waiting() -> Origin {
@@ -63,7 +115,7 @@ async fn a_connection_lost_under_another_request_is_a_failure() {
     let origin = tired_of_waiting();
     let upstreams = upstreams(config(&[origin.addr]));
     assert_eq!(text(get(&upstreams).await).await, "hello");
-    let failure = upstreams.send(0, request("POST", "/"), None).await.unwrap_err();
+    let failure = send(&upstreams, request("POST", "/"), None).await.unwrap_err();
     assert_eq!((failure, origin.accepted()), (Failure::Reset, 1));
 }
 
@@ -99,7 +151,7 @@ async fn an_idle_connection_that_was_closed_is_not_used() {
     let closing = Arc::new(Mutex::new(closing));
     // Not even for requests that must not be repeated.
     for _ in 0..3 {
-        assert_eq!(text(upstreams.send(0, request("POST", "/"), None).await).await, "hello");
+        assert_eq!(text(send(&upstreams, request("POST", "/"), None).await).await, "hello");
         // On another thread, so that this one comes to see what the sockets have to say.
         let closing = Arc::clone(&closing);
         let closed = move || closing.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();

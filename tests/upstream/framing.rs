@@ -3,7 +3,7 @@
 use larder::upstream::{BodyFailure, Failure};
 
 use crate::origin::Origin;
-use crate::rig::{config, get, read, request, text, upstreams};
+use crate::rig::{config, get, read, request, send, text, upstreams};
 
 /// Body, `Content-Length`, and how many connections two such responses took.
 async fn twice(response: &str) -> (String, Option<String>, usize) {
@@ -60,7 +60,7 @@ async fn responses_without_content_end_with_their_head() {
     let origin = Origin::saying("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
     let upstreams = upstreams(config(&[origin.addr]));
     for method in ["GET", "HEAD"] {
-        let response = upstreams.send(0, request(method, "/"), None).await.unwrap();
+        let response = send(&upstreams, request(method, "/"), None).await.unwrap();
         assert_eq!(response.headers()["content-length"], "5", "it describes what a 200 would have");
         assert_eq!(text(Ok(response)).await, "");
     }

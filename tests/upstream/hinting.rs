@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use larder::upstream::OnHints;
 
 use crate::origin::Origin;
-use crate::rig::{config, request, text, upstreams};
+use crate::rig::{config, request, send, text, upstreams};
 
 /// The final response's fields and body, and the hints' `Link`s, for an origin that says `interim` first.
 async fn hinted(interim: &str) -> (HeaderMap, String, Vec<String>) {
@@ -18,7 +18,7 @@ async fn hinted(interim: &str) -> (HeaderMap, String, Vec<String>) {
         assert_eq!(status, StatusCode::EARLY_HINTS);
         seen.lock().unwrap().push(fields["link"].to_str().unwrap().to_owned());
     });
-    let response = upstreams.send(0, request("GET", "/"), Some(on_hints)).await.unwrap();
+    let response = send(&upstreams, request("GET", "/"), Some(on_hints)).await.unwrap();
     let fields = response.headers().clone();
     let body = text(Ok(response)).await;
     assert_eq!(origin.accepted(), 1);
@@ -53,5 +53,5 @@ async fn without_anybody_to_tell_they_are_skipped() {
         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     );
     let upstreams = upstreams(config(&[origin.addr]));
-    assert_eq!(text(upstreams.send(0, request("GET", "/"), None).await).await, "hello");
+    assert_eq!(text(send(&upstreams, request("GET", "/"), None).await).await, "hello");
 }

@@ -9,7 +9,7 @@ use larder::upstream::{Failure, RequestBody};
 
 use crate::origin::{Origin, Seen};
 use crate::pipe::pipe;
-use crate::rig::{config, request, text, upstreams};
+use crate::rig::{config, request, send, text, upstreams};
 
 /// An origin that says what it was sent.
 fn telling() -> (Origin, Receiver<Option<Seen>>) {
@@ -31,7 +31,7 @@ fn telling() -> (Origin, Receiver<Option<Seen>>) {
 
 async fn sent(request: Request<RequestBody>) -> Seen {
     let (origin, told) = telling();
-    text(upstreams(config(&[origin.addr])).send(0, request, None).await).await;
+    text(send(&upstreams(config(&[origin.addr])), request, None).await).await;
     told.recv().unwrap().unwrap()
 }
 
@@ -53,7 +53,7 @@ async fn without_host_the_servers_authority_is_sent() {
     let (origin, told) = telling();
     let mut without = request("GET", "/");
     without.headers_mut().remove("host");
-    text(upstreams(config(&[origin.addr])).send(0, without, None).await).await;
+    text(send(&upstreams(config(&[origin.addr])), without, None).await).await;
     assert_eq!(told.recv().unwrap().unwrap().field("host"), Some(&*origin.addr.to_string()));
 }
 
@@ -106,7 +106,7 @@ async fn a_body_that_fails_fails_the_request_and_origins_can_tell() {
     let (feed, body) = pipe();
     feed.data("begun").fail();
     let upstreams = upstreams(config(&[origin.addr]));
-    let failure = upstreams.send(0, with_body("POST", RequestBody::stream(body)), None).await.unwrap_err();
+    let failure = send(&upstreams, with_body("POST", RequestBody::stream(body)), None).await.unwrap_err();
     assert_eq!((failure, failure.is_clients()), (Failure::RequestBody, true));
     assert!(told.recv().unwrap().is_none(), "the request must not look whole");
 }
@@ -121,7 +121,7 @@ async fn an_origin_may_answer_before_it_has_read_everything() {
     let (feed, body) = pipe();
     feed.data("begun");
     let upstreams = upstreams(config(&[origin.addr]));
-    let response = upstreams.send(0, with_body("POST", RequestBody::stream(body)), None).await.unwrap();
+    let response = send(&upstreams, with_body("POST", RequestBody::stream(body)), None).await.unwrap();
     assert_eq!(response.status(), 413);
     assert_eq!(text(Ok(response)).await, "no");
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use larder::config::{Origin, Upstream};
-use larder::upstream::{BodyFailure, Failure, RequestBody, ResponseBody, Shared, Upstreams};
+use larder::upstream::{
+    BodyFailure, Failure, OnHints, RequestBody, RequestHead, ResponseBody, Shared, Upstreams,
+};
 
 /// Generous, so that only what a test sets can matter.
 pub(crate) fn config(servers: &[SocketAddr]) -> Upstream {
@@ -39,8 +41,19 @@ pub(crate) fn request(method: &str, target: &str) -> Request<RequestBody> {
     Request::builder().method(method).uri(target).header("host", "a.test").body(RequestBody::Empty).unwrap()
 }
 
+pub(crate) async fn send(
+    upstreams: &Upstreams,
+    request: Request<RequestBody>,
+    hints: Option<OnHints>,
+) -> Result<Response<ResponseBody>, Failure> {
+    let (parts, body) = request.into_parts();
+    let target = parts.uri.path_and_query().unwrap().clone();
+    let head = RequestHead { method: parts.method, target, fields: parts.headers };
+    upstreams.send(0, &head, body, hints).await
+}
+
 pub(crate) async fn get(upstreams: &Upstreams) -> Result<Response<ResponseBody>, Failure> {
-    upstreams.send(0, request("GET", "/"), None).await
+    send(upstreams, request("GET", "/"), None).await
 }
 
 /// The whole body, or what there was of it and why it ended.

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::origin::Origin;
 use crate::pipe::{Feed, pipe};
-use crate::rig::{config, get, read, request, text, upstreams};
+use crate::rig::{config, get, read, request, send, text, upstreams};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -76,7 +76,7 @@ async fn time_spent_waiting_for_the_client_does_not_count_against_the_origin() {
         }
         sleep(SHORT * 2).await;
     };
-    let (answer, ()) = tokio::join!(upstreams.send(0, request, None), feeding);
+    let (answer, ()) = tokio::join!(send(&upstreams, request, None), feeding);
     assert_eq!(text(answer).await, "onetwothree");
 }
 
@@ -86,7 +86,7 @@ async fn a_client_that_stops_sending_is_the_one_to_blame() {
     let upstreams = upstreams(Upstream { between_bytes_timeout: SHORT, ..config(&[origin.addr]) });
     let (feed, request) = upload();
     feed.data("begun");
-    let failure = upstreams.send(0, request, None).await.unwrap_err();
+    let failure = send(&upstreams, request, None).await.unwrap_err();
     assert_eq!((failure.as_str(), failure.is_clients()), ("request-body-stalled", true));
 }
 
@@ -102,7 +102,7 @@ async fn an_origin_that_stops_reading_is_the_one_to_blame() {
     for _ in 0..1000 {
         feed.data(vec![b'x'; 64 * 1024]);
     }
-    assert_eq!(upstreams.send(0, request, None).await.unwrap_err(), Failure::FirstByteTimeout);
+    assert_eq!(send(&upstreams, request, None).await.unwrap_err(), Failure::FirstByteTimeout);
     // What nobody will send is not kept either.
     timeout(Duration::from_secs(10), feed.abandoned()).await.unwrap();
 }
@@ -114,7 +114,7 @@ async fn after_the_last_piece_the_origin_has_its_time() {
     let (feed, request) = upload();
     feed.data("all");
     drop(feed);
-    assert_eq!(upstreams.send(0, request, None).await.unwrap_err(), Failure::FirstByteTimeout);
+    assert_eq!(send(&upstreams, request, None).await.unwrap_err(), Failure::FirstByteTimeout);
 }
 
 /// Says the head and "begun", then whatever and whenever the test says.

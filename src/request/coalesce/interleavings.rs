@@ -290,7 +290,7 @@ impl World {
     }
 
     /// Waits, and says whether the flight was given up.
-    fn wait(&self, mut waiter: Waiter) -> bool {
+    fn wait(&self, waiter: Waiter) -> bool {
         let verdict = future::block_on(waiter.verdict());
         let mut told = None;
         self.note(&waiter.flight, |known| told = known.told);

@@ -2,7 +2,7 @@
 //! Not among them is the gate of a flight, which the table only carries.
 
 #[cfg(not(test))]
-pub(super) use {parking_lot::Mutex, tokio::sync::watch};
+pub(super) use {parking_lot::Mutex, tokio::sync::Notify};
 
 #[cfg(test)]
-pub(super) use {super::model::watch, crate::validity::model::Mutex};
+pub(super) use {super::model::Notify, crate::validity::model::Mutex};

@@ -50,7 +50,7 @@ fn client() -> Client {
 
 /// The current verdict, without waiting.
 fn verdict(waiter: &Waiter) -> Option<Verdict> {
-    waiter.verdict.borrow().clone()
+    waiter.told()
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! Connections that wait for their next request: those of one runtime to one server.
+//!
+//! The one that was used last is used first, so that in quiet times the others grow old and go. Age is counted in turns of a
+//! sweep rather than read from a clock: a connection is closed when it has been idle for `idle_timeout`, or up to a
+//! quarter of that earlier, never later, since the origin may be about to do the same.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::request_body::Outgoing;
+
+/// The sweep passes so many times in an `idle_timeout`.
+const TURNS: u32 = 4;
+
+/// The idle connections of one runtime to one server.
+pub(super) struct Idle {
+    connections: Mutex<Connections>,
+    /// Rings when one comes back.
+    returned: Notify,
+    /// Most that are kept.
+    most: usize,
+    timeout: Duration,
+}
+
+#[derive(Default)]
+struct Connections {
+    /// The one that was used last is at the end.
+    resting: Vec<Resting>,
+    /// How often the sweep has passed; wraps around.
+    turn: u32,
+    /// A sweep is under way. INVARIANT: it is as long as one rests.
+    swept: bool,
+}
+
+struct Resting {
+    sender: SendRequest<Outgoing>,
+    /// The sweep's turn in which it came.
+    since: u32,
+}
+
+impl Idle {
+    /// Keeps `most` connections, each for `timeout` at most.
+    pub(super) fn new(most: usize, timeout: Duration) -> Arc<Self> {
+        let most = if timeout.is_zero() { 0 } else { most };
+        Arc::new(Self { connections: Mutex::default(), returned: Notify::new(), most, timeout })
+    }
+
+    /// A connection that the origin is not known to have closed.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
+        let mut connections = self.connections.lock();
+        while let Some(Resting { sender, .. }) = connections.resting.pop() {
+            if sender.is_ready() {
+                return Some(Lease { sender, reused: true, home: self.clone() });
+            }
+        }
+        None
+    }
+
+    /// Waits until there is one.
+    pub(super) async fn wait(self: &Arc<Self>) -> Lease {
+        loop {
+            self.returned.notified().await;
+            if let Some(lease) = self.take() {
+                return lease;
+            }
+        }
+    }
+
+    fn put(self: &Arc<Self>, sender: SendRequest<Outgoing>) {
+        {
+            let mut connections = self.connections.lock();
+            if connections.resting.len() >= self.most {
+                return;
+            }
+            let since = connections.turn;
+            connections.resting.push(Resting { sender, since });
+            if !std::mem::replace(&mut connections.swept, true) {
+                tokio::spawn(sweep(Arc::downgrade(self), self.timeout / TURNS));
+            }
+        }
+        self.returned.notify_one();
+    }
+
+    /// Closes those that are old or closed already. False: none is left.
+    fn sweep(&self) -> bool {
+        let mut connections = self.connections.lock();
+        connections.turn = connections.turn.wrapping_add(1);
+        let turn = connections.turn;
+        // What came during a turn has not seen all of it.
+        connections
+            .resting
+            .retain(|resting| turn.wrapping_sub(resting.since) < TURNS && !resting.sender.is_closed());
+        connections.swept = !connections.resting.is_empty();
+        connections.swept
+    }
+}
+
+async fn sweep(idle: Weak<Idle>, every: Duration) {
+    loop {
+        sleep(every).await;
+        if !idle.upgrade().is_some_and(|idle| idle.sweep()) {
+            return;
+        }
+    }
+}
+
+impl fmt::Debug for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idle")
+            .field("resting", &self.connections.lock().resting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection in use by one request. Dropped, it is closed.
+pub(super) struct Lease {
+    pub(super) sender: SendRequest<Outgoing>,
+    /// It has served before: the origin may have tired of waiting just when this request was on its way.
+    pub(super) reused: bool,
+    home: Arc<Idle>,
+}
+
+impl Lease {
+    /// A new connection, which is to rest at `home` later.
+    pub(super) fn new(sender: SendRequest<Outgoing>, home: &Arc<Idle>) -> Self {
+        Self { sender, reused: false, home: home.clone() }
+    }
+
+    /// To be called when the response has come to its end. The connection rests as soon as it is known to be of further
+    /// use, which as a rule is now: its task has seen that end before we did.
+    pub(super) fn give_back(self) {
+        let Self { mut sender, home, .. } = self;
+        if sender.is_ready() {
+            home.put(sender);
+        } else if !sender.is_closed() {
+            tokio::spawn(async move {
+                if sender.ready().await.is_ok() {
+                    home.put(sender);
+                }
+            });
+        }
+    }
+}
