@@ -52,12 +52,12 @@ pub(super) fn text(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether nothing needs an escape.
+/// Printable ASCII, and none of it `"` or `\`.
 fn is_plain(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.last_chunk() else { return !bytes.iter().copied().any(is_odd) };
-    // The last block overlaps with the one before it, so that there is no rest.
-    let (blocks, _) = bytes.as_chunks();
-    blocks.iter().all(is_plain_block) && is_plain_block(last)
+    let (blocks, rest) = bytes.as_chunks();
+    let mut last = [b' '; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    blocks.iter().all(is_plain_block) && is_plain_block(&last)
 }
 
 /// As many bytes as processors compare at once.
@@ -65,12 +65,8 @@ const BLOCK: usize = 16;
 
 /// Looks at all bytes, whatever it finds, so that they can be looked at together.
 fn is_plain_block(block: &[u8; BLOCK]) -> bool {
+    let is_odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
     !block.iter().fold(false, |odd, &byte| odd | is_odd(byte))
-}
-
-/// Not printable ASCII, or `"` or `\`.
-fn is_odd(byte: u8) -> bool {
-    !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\')
 }
 
 /// Of the lower four bits.
