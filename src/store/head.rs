@@ -341,12 +341,8 @@ fn push_value(packed: &mut Vec<u8>, value: &[u8]) -> Option<()> {
 
 /// The seconds of a value that is a date, if that is all that it says: written back, it is the same bytes.
 fn seconds(value: &[u8]) -> Option<u32> {
-    if value.len() != DATE_LEN || !value.ends_with(b" GMT") {
-        return None;
-    }
-    let since = fields::http_date(value)?.duration_since(UNIX_EPOCH).ok()?;
-    let seconds = u32::try_from(since.as_secs()).ok()?;
-    (fields::render_date(time(seconds)).as_bytes() == value).then_some(seconds)
+    let since = fields::usual_date(value)?.duration_since(UNIX_EPOCH).ok()?;
+    u32::try_from(since.as_secs()).ok()
 }
 
 fn time(seconds: u32) -> SystemTime {
