@@ -14,13 +14,13 @@ use crate::validity::Sequence;
 
 /// How often room is made in the store when nothing calls for it at once.
 const TICK: Duration = Duration::from_millis(50);
-/// The pause between two walks over the store that no purge calls for. What has outlived its use stays at most so long
-/// and as long as a walk takes.
+/// The pause between two walks over the store that no purge calls for. What has outlived its use stays until a walk that
+/// begins later comes by.
 const IDLE: Duration = Duration::from_secs(5);
 /// The same in times of what the last walk took, if that is longer: walking is never what the thread mostly does.
 const IDLE_PER_WALK: u32 = 4;
-/// The pause between two steps of freeing what purges have killed and what has outlived its use: the walk takes a small share of a core, and never
-/// long at a time: less than a hundredth, so that the p99 of hits does not show it. A million responses take eight minutes.
+/// The pause between two steps of freeing what purges have killed and what has outlived its use: the walk takes a small
+/// share of a core, and never long at a time: less than a hundredth, so that the p99 of hits does not show it. A million responses take eight minutes.
 const REST: Duration = Duration::from_millis(8);
 /// How often the log forgets what no stored response needs any more.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -126,14 +126,24 @@ mod tests {
     use super::*;
     use crate::clock::Manual;
     use crate::config::Config;
-    use crate::validity::{Log, Subjects};
+    use crate::key::CacheKey;
+    use crate::policy::freshness::Terms;
+    use crate::policy::validation::Validators;
+    use crate::policy::vary::Variant;
+    use crate::store::{Entry, Extent, Head, NewEntry, Sealed};
+    use crate::validity::{Log, Stamp, Subjects};
+    use http::{HeaderMap, StatusCode};
 
     const CONFIG: &str = "[[upstream]]\nname = \"origin\"\nservers = [\"http://127.0.0.1:9\"]\n";
     const INSTANT: Duration = Duration::from_millis(1);
 
     fn engine() -> Arc<Engine> {
+        engine_by(&Clock::system())
+    }
+
+    fn engine_by(clock: &Clock) -> Arc<Engine> {
         let config = Config::from_str("test.toml", CONFIG).unwrap_or_else(|fault| panic!("{fault:?}"));
-        crate::app::engine(&Arc::new(config), &Clock::system()).unwrap()
+        crate::app::engine(&Arc::new(config), clock).unwrap()
     }
 
     /// Makes the cells of a response that nobody keeps.
@@ -154,6 +164,57 @@ mod tests {
             chores.go_on();
             assert_eq!(engine.log().figures().cells, 0);
         }
+    }
+
+    /// Stores a response that is fresh for so long.
+    fn store(engine: &Engine, url: &str, lifetime: Duration) {
+        let (log, clock) = (engine.log(), engine.clock());
+        let sent = log.published();
+        let entry = Entry::new(NewEntry {
+            head: Head::pack(StatusCode::OK, &HeaderMap::new(), engine.budget()).unwrap(),
+            body: Sealed::concat(vec![engine.budget().bytes(b"content").unwrap()]),
+            extent: Extent::Whole,
+            terms: Terms {
+                initial_age: Duration::ZERO,
+                lifetime,
+                stale_while_revalidate: Duration::ZERO,
+                stale_if_error: Duration::ZERO,
+                always_validate: false,
+                never_stale: false,
+                heuristic: false,
+                immutable: false,
+                omitted: Box::default(),
+            },
+            validators: Validators::default(),
+            variant: Variant::default(),
+            received: clock.moment(),
+            received_wall: clock.wall(),
+            marks: log.intern(&Subjects::address("a.example", url), sent).unwrap(),
+            stamp: Stamp::new(sent),
+        });
+        let path = url.trim_start_matches("a.example");
+        engine.store().commit(CacheKey::of("http", "a.example", path), Arc::new(entry.unwrap()));
+    }
+
+    #[test]
+    fn what_has_outlived_its_use_goes_though_nothing_is_purged() {
+        let time = Manual::new();
+        let engine = engine_by(&Clock::manual(time.clone()));
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        let keep = engine.config().cache.keep;
+        (0..100).for_each(|i| store(&engine, &format!("a.example/{i}"), Duration::from_secs(1)));
+        store(&engine, "a.example/lasting", Duration::from_secs(3600));
+        time.advance(keep);
+        (0..50).for_each(|_| chores.go_on());
+        assert_eq!(engine.store().figures().entries, 101, "validators are kept for that long");
+        // A round of rest, and a walk.
+        time.advance(IDLE);
+        (0..50).for_each(|_| {
+            chores.go_on();
+            time.advance(REST);
+        });
+        engine.store().tick();
+        assert_eq!(engine.store().figures().entries, 1);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Single fields: `Date`, `Expires`, `Age`, and the fields that belong to a connection.
 
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
@@ -96,13 +95,6 @@ pub fn render_date(time: SystemTime) -> HeaderValue {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND);
     let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
-}
-
-/// Writes what [`render_date`] renders.
-pub fn write_date(time: SystemTime, out: &mut impl fmt::Write) {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND);
-    // What is written to does not fail.
-    let _ = write!(out, "{}", httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)));
 }
 
 /// The time in `Date`. Of several, the earliest: it makes the response the oldest. Invalid ones do not count.

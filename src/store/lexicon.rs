@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 
 /// How many names may have a number: as many as the lower half of a byte tells, but for one.
 pub(super) const NAMES: usize = 0x7f;
+/// Two bits less than two bytes tell.
 const LINES: usize = 1024;
 /// The longest line that gets a number, in bytes of name and value.
 const LONGEST: usize = 256;
@@ -51,6 +52,8 @@ struct Numbers {
     /// Of lines, by their bytes.
     lines: RwLock<HashMap<&'static [u8], u16>>,
     hash: RandomState,
+    /// Names of which a line has a number.
+    begun: [AtomicBool; NAMES],
     /// Hashes of lines without a number, with how often they were seen in the lowest bits. One that falls on the slot of
     /// another takes its place; so lines that are seen often get to their number between those that are not.
     seen: Box<[AtomicU64]>,
@@ -67,7 +70,8 @@ pub(super) fn name(number: u8) -> Option<&'static HeaderName> {
     NAME.get(usize::from(number))?.get()
 }
 
-/// The number of a line, if it has one or has been seen often enough to get one now.
+/// The number of a line, if it has one or gets one now: the first line with a name at once, since many names have but one
+/// value; others when they have been seen often enough.
 pub(super) fn number_of_line(name: &HeaderName, value: &HeaderValue) -> Option<u16> {
     if PARTICULAR.contains(name) || name.as_str().len() + value.len() >= LONGEST {
         return None;
@@ -77,7 +81,8 @@ pub(super) fn number_of_line(name: &HeaderName, value: &HeaderValue) -> Option<u
     if let Some(number) = numbers.lines.read().get(&key[..]) {
         return Some(*number);
     }
-    if numbers.is_rare(&key) { None } else { numbers.add(key, name) }
+    let gets_one = numbers.is_first_of(name) || !numbers.is_rare(&key);
+    if gets_one { numbers.add(key, name) } else { None }
 }
 
 /// The line with that number.
@@ -90,8 +95,14 @@ impl Numbers {
         Self {
             lines: RwLock::default(),
             hash: RandomState::new(),
+            begun: [const { AtomicBool::new(false) }; NAMES],
             seen: (0..SEEN).map(|_| AtomicU64::new(0)).collect(),
         }
+    }
+
+    fn is_first_of(&self, name: &HeaderName) -> bool {
+        let begun = number_of_name(name).and_then(|number| self.begun.get(usize::from(number)));
+        begun.is_some_and(|begun| !begun.load(Ordering::Relaxed) && !begun.swap(true, Ordering::Relaxed))
     }
 
     /// Whether a line has not been seen often, this time included.
@@ -139,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn the_first_line_with_a_name_gets_a_number_at_once_and_no_other() {
+        let first = line_of("x-lexicon-first", "first");
+        assert!(first.is_some());
+        assert_eq!(line_of("x-lexicon-first", "second"), None);
+        assert_eq!(line_of("x-lexicon-first", "first"), first);
+    }
+
+    #[test]
     fn a_line_that_is_seen_often_gets_a_number_for_good() {
         let see = || line_of("x-lexicon", "often");
         let number = (0..10).find_map(|_| see()).expect("it has been seen often");
@@ -150,6 +169,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_rare_long_or_of_one_response_get_none() {
+        line_of("x-lexicon", "the first");
         assert!((0..10).all(|i| line_of("x-lexicon", &format!("rare-{i}")).is_none()));
         assert!((0..10).all(|_| line_of("x-lexicon", &"l".repeat(LONGEST)).is_none()));
         assert!((0..10).all(|_| line_of("etag", "\"a\"").is_none()));
