@@ -26,10 +26,10 @@ pub fn http_date(value: &[u8]) -> Option<SystemTime> {
 /// The days of the week, from that of 1 January 1970.
 const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
 
-/// Reads the one format that is still written, `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970. Whatever is not just so is left
-/// to those who know all formats. This is for speed: every answer of an origin has a date or two, and they are read more
-/// than once.
-fn usual_date(value: &[u8]) -> Option<SystemTime> {
+/// Reads the one format that is still written, `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970: what it takes is what
+/// [`render_date`] writes for that time, byte for byte. Whatever is not just so is left to [`http_date`], which knows all
+/// formats. This is for speed: every answer of an origin has a date or two, and they are read more than once.
+pub fn usual_date(value: &[u8]) -> Option<SystemTime> {
     #[rustfmt::skip]
     let [
         weekday @ .., b',', b' ', d1, d0, b' ', m2, m1, m0, b' ', y3, y2, y1, y0, b' ',
@@ -257,12 +257,14 @@ mod tests {
             let time = UNIX_EPOCH + Duration::from_secs(seconds);
             let text = httpdate::fmt_http_date(time);
             assert_eq!(usual_date(text.as_bytes()), Some(time), "{text}");
+            assert_eq!(render_date(time), text);
             let mut changed = text.into_bytes();
             let at = (day % 29) as usize;
             changed[at] = b"0123456789:, ABCDEFGJMNOPSTaeu"[(day / 29 % 30) as usize];
             let Ok(changed) = std::str::from_utf8(&changed) else { continue };
             if let Some(read) = usual_date(changed.as_bytes()) {
                 assert_eq!(httpdate::parse_http_date(changed).ok(), Some(read), "{changed}");
+                assert_eq!(render_date(read), changed);
             }
         }
     }

@@ -24,9 +24,10 @@ impl LastModified {
 
     /// Reads a value of the field.
     pub fn new(sent: &[u8]) -> Option<Self> {
-        let time = fields::http_date(sent)?;
-        let is_usual = fields::render_date(time).as_bytes() == sent;
-        Some(Self { time, odd: (!is_usual).then(|| sent.into()) })
+        if let Some(time) = fields::usual_date(sent) {
+            return Some(Self::usual(time));
+        }
+        Some(Self { time: fields::http_date(sent)?, odd: Some(sent.into()) })
     }
 
     /// One that was sent as times usually are.

@@ -54,7 +54,8 @@ pub(crate) async fn fetch(
         return Attempt::Answered(pass::pass(worker, request, error::HIT_FOR_MISS).await);
     }
     if company == Company::Any
-        && let (Errand::Range, Some(waiter)) = (&errand, whole_flight(engine, request))
+        && matches!(errand, Errand::Range)
+        && let Some(waiter) = whole_flight(engine, request)
     {
         return follow(engine, request, found, &errand, waiter).await;
     }
@@ -74,7 +75,7 @@ pub(crate) async fn fetch(
             let alone = obligation.is_alone();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hints = request.received.client.on_hints();
-            let (verdict, own) = Flying::new(job).verdict(&waiter).await;
+            let (verdict, own) = Flying::new(job).verdict(waiter).await;
             let detail = marked.then_some(error::HIT_FOR_MISS);
             lead(engine, request, found, &errand, verdict, own, detail)
         }

@@ -31,8 +31,8 @@ impl Flying {
     }
 
     /// Drives it until its verdict has fallen. `waiter` is a seat in this very flight, so that there is nobody else to wait
-    /// for.
-    pub(crate) async fn verdict(mut self, waiter: &Waiter) -> (Verdict, Own) {
+    /// for; it is given up with the verdict.
+    pub(crate) async fn verdict(mut self, waiter: Waiter) -> (Verdict, Own) {
         let mut own = None;
         let verdict = poll_fn(|cx| {
             if let Some(flight) = &mut self.0 {
@@ -97,13 +97,14 @@ mod tests {
     #[tokio::test]
     async fn who_leaves_does_not_end_it() {
         let (obligation, waiter) = opened();
+        let leader = obligation.waiter();
         let (go, told) = oneshot::channel();
         let flying = Flying::of(async move {
             told.await.unwrap();
             obligation.settle(Verdict::Released("no-store"));
             None
         });
-        let mut driving = Box::pin(flying.verdict(&waiter));
+        let mut driving = Box::pin(flying.verdict(leader));
         assert!(driving.as_mut().now_or_never().is_none());
         drop(driving);
         go.send(()).unwrap();
@@ -120,7 +121,7 @@ mod tests {
             done.send(()).unwrap();
             None
         });
-        assert!(matches!(flying.verdict(&waiter).await, (Verdict::Released("no-store"), None)));
+        assert!(matches!(flying.verdict(waiter).await, (Verdict::Released("no-store"), None)));
         go.send(()).unwrap();
         is_done.await.unwrap();
     }
@@ -132,6 +133,6 @@ mod tests {
             let _obligation = obligation;
             panic!("this panic is meant")
         });
-        assert!(matches!(flying.verdict(&waiter).await, (Verdict::Abandoned, None)));
+        assert!(matches!(flying.verdict(waiter).await, (Verdict::Abandoned, None)));
     }
 }

@@ -37,8 +37,8 @@ pub(crate) fn respond(engine: Arc<Engine>, request: &mut Routed, answer: Answer)
     let (decision, asked_origin) = answer.decision();
     let mut response = match answer {
         Answer::Stored(delivery) => from_store(&engine, request, delivery, now),
-        Answer::Filling { share, reader, .. } => {
-            from_fill(&engine, request, &share, reader, decision.collapsed, now)
+        Answer::Filling { mut share, reader, .. } => {
+            from_fill(&engine, request, &mut share, reader, decision.collapsed, now)
         }
         Answer::Passing { response, .. } => {
             let (mut parts, body) = response.into_parts();
@@ -145,12 +145,16 @@ fn stored_fields(entry: &Entry, request: &mut Routed, now: Moment) -> HeaderMap 
 fn from_fill(
     engine: &Engine,
     request: &Routed,
-    share: &Share,
+    share: &mut Arc<Share>,
     reader: Reader,
     collapsed: bool,
     now: Moment,
 ) -> Response<Body> {
-    let mut fields = share.fields.clone();
+    // As a rule it is one client's, and stored by now: then nobody else reads them.
+    let mut fields = match Arc::get_mut(share) {
+        Some(own) => std::mem::take(&mut own.fields),
+        None => share.fields.clone(),
+    };
     if collapsed {
         // `private="field"` and `no-cache="field"` are for the one who asked (RFC 9111 §5.2.2.4, §5.2.2.7).
         for name in &share.terms.omitted {

@@ -36,14 +36,8 @@ pub(super) fn value(seconds: u32) -> HeaderValue {
 
 /// The seconds of a value that is a date, if that is all that it says: written back, it is the same bytes.
 pub(super) fn seconds(value: &[u8]) -> Option<u32> {
-    /// Of a date as all are written.
-    const LENGTH: usize = 29;
-    if value.len() != LENGTH || !value.ends_with(b" GMT") {
-        return None;
-    }
-    let since = fields::http_date(value)?.duration_since(UNIX_EPOCH).ok()?;
-    let seconds = u32::try_from(since.as_secs()).ok()?;
-    (self::value(seconds).as_bytes() == value).then_some(seconds)
+    let since = fields::usual_date(value)?.duration_since(UNIX_EPOCH).ok()?;
+    u32::try_from(since.as_secs()).ok()
 }
 
 #[cfg(test)]

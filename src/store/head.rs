@@ -41,6 +41,8 @@ const NAMED: u8 = 0x7f;
 const SHORT: u8 = 0xfd;
 const LONG: u8 = 0xfe;
 const DATE: u8 = 0xff;
+/// Few heads take more bytes than this once they are packed; those that do may.
+const USUAL: usize = 256;
 /// Bytes that a slot of a `HeaderMap` takes: the entry, its hash, and the index, at the map's usual load.
 const PER_MAP_SLOT: usize = 120;
 /// Bytes that a name of its own costs beside its letters, if it is not a well-known one: the counts on the heap.
@@ -65,7 +67,7 @@ impl Head {
         fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
         budget: &Arc<Budget>,
     ) -> Option<Self> {
-        let mut packed = Vec::new();
+        let mut packed = Vec::with_capacity(USUAL);
         for (name, value) in fields {
             if let Some(number) = lexicon::number_of_line(name, value) {
                 push_number(&mut packed, number);

@@ -73,10 +73,10 @@ pub(super) fn name(number: u8) -> Option<&'static HeaderName> {
 /// The number of a line, if it has one or gets one now: the first line with a name at once, since many names have but one
 /// value; others when they have been seen often enough.
 pub(super) fn number_of_line(name: &HeaderName, value: &HeaderValue) -> Option<u16> {
-    let key = [name.as_str().as_bytes(), b":", value.as_bytes()].concat();
-    if key.len() > LONGEST || PARTICULAR.contains(name) {
+    if PARTICULAR.contains(name) || name.as_str().len() + value.len() >= LONGEST {
         return None;
     }
+    let key = [name.as_str().as_bytes(), b":", value.as_bytes()].concat();
     let numbers = &*NUMBERS;
     if let Some(number) = numbers.lines.read().get(&key[..]) {
         return Some(*number);

@@ -32,7 +32,9 @@ pub(super) fn settle_framing(head: &mut response::Parts, method: &Method) -> Res
         // We never send TE with a coding, so there is none that we could undo (RFC 9112 §6.1).
         return Err(Failure::BadResponse);
     }
-    head.headers.remove(TRANSFER_ENCODING);
+    if encoded {
+        head.headers.remove(TRANSFER_ENCODING);
+    }
     match length {
         // "Ought to be handled as an error", since it may be smuggling (RFC 9112 §6.3, item 3).
         Some(_) if encoded => {

@@ -32,4 +32,4 @@ pub use origin::{Origin, Seen};
 pub use wire::{Cut, Fields, Framing, Head, Wire};
 
 /// How long anything may take that should take no time at all.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -73,11 +73,11 @@ async fn a_connection_that_comes_back_is_not_left_waiting_for_a_new_one() {
         let mut stream = std::net::TcpStream::from(listener.accept().unwrap().0);
         let queued = std::net::TcpStream::connect(addr).unwrap();
         let mut buffer = [0; 1000];
-        stream.read(&mut buffer).unwrap();
+        assert!(stream.read(&mut buffer).unwrap() > 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel").unwrap();
         finished.recv().unwrap();
         stream.write_all(b"lo").unwrap();
-        stream.read(&mut buffer).unwrap();
+        assert!(stream.read(&mut buffer).unwrap() > 0);
         stream.write_all(HELLO.as_bytes()).unwrap();
         (listener, queued)
     });
