@@ -1,5 +1,5 @@
 //! The steps of a hit one by one, in nanoseconds (criterion): key, lookup, liveness, directives, plan, preconditions,
-//! ranges, head; and what a purge costs.
+//! ranges, head; what a line of the access log takes of a serving thread; and what a purge costs.
 //!
 //! `cargo bench --bench micro`, or `cargo bench --bench micro -- key` for those with that in their name.
 
@@ -12,16 +12,17 @@ use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use larder::clock::Clock;
-use larder::config::Config;
+use larder::config::{self, Config, LogFormat};
 use larder::key::CacheKey;
 use larder::policy::{
     Exchange, RequestDirectives, ResponseDirectives, Rules, Stored, Target, Terms, Validators, Variant,
     evaluate, judge, select, terms,
 };
 use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
+use larder::telemetry::{Asked, Decision, Labels, Record, Telemetry};
 use larder::validity::{Fact, Kind, Log, Stamp, Subject, Subjects};
 
 const TAGS: [&str; 8] =
@@ -29,7 +30,7 @@ const TAGS: [&str; 8] =
 /// Stored responses in the lookup.
 const ENTRIES: usize = 100_000;
 
-criterion_group!(benches, keys, lookup, liveness, directives, plan, conditions, head, purge);
+criterion_group!(benches, keys, lookup, liveness, directives, plan, conditions, head, log, purge);
 criterion_main!(benches);
 
 fn keys(c: &mut Criterion) {
@@ -136,6 +137,50 @@ fn head(c: &mut Criterion) {
     c.bench_function("head: packed to be stored", |b| {
         b.iter(|| Head::pack(StatusCode::OK, black_box(&fields), &kitchen.budget));
     });
+}
+
+fn log(c: &mut Criterion) {
+    let (clock, fields) = (Clock::system(), request());
+    for (name, access) in [("none", None), ("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))] {
+        let file = Some("/dev/null".into());
+        let log = config::Log { filter: String::new(), format: LogFormat::Text, access, access_file: file };
+        let labels = Labels { routes: vec!["default"], ..Labels::default() };
+        let telemetry = Telemetry::new(&log, &clock, &labels).unwrap();
+        let answer = |received| {
+            let line = telemetry.access_log().map(|log| {
+                log.line(&Asked {
+                    client: ([127, 0, 0, 1], 50_000).into(),
+                    time: clock.wall(),
+                    method: &Method::GET,
+                    host: black_box(b"api.example.com"),
+                    target: black_box(b"/products/42?view=full"),
+                    version: Version::HTTP_11,
+                    fields: &fields,
+                })
+            });
+            let ended = if line.is_some() { clock.moment() } else { received };
+            telemetry.finish(&mut Record {
+                decision: Decision::hit(3600),
+                status: StatusCode::OK,
+                method: Method::GET,
+                received,
+                first_byte: Some(received),
+                ended,
+                bytes: 1024,
+                aborted: false,
+                route: Some(0),
+                upstream: None,
+                line,
+            });
+        };
+        let now = clock.moment();
+        c.bench_function(&format!("log: end of a request, access log {name}"), |b| {
+            b.iter(|| answer(black_box(now)))
+        });
+        if !telemetry.render_metrics().contains("larder_dropped_log_lines_total 0\n") {
+            println!("the machine is busy: some lines were dropped, which takes less time");
+        }
+    }
 }
 
 fn purge(c: &mut Criterion) {

@@ -134,9 +134,9 @@ mod tests {
 
     #[test]
     fn every_byte_is_escaped_wherever_it_stands() {
-        for byte in 0..=255_u8 {
-            for at in 0..40 {
-                let mut bytes = [b'a'; 40];
+        for length in [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK - 1] {
+            for (byte, at) in (0..=255).flat_map(|byte| (0..length).map(move |at| (byte, at))) {
+                let mut bytes = vec![b'a'; length];
                 bytes[at] = byte;
                 assert_eq!(read_text(written(text, &bytes).as_bytes()), bytes);
                 let read: String = serde_json::from_str(&format!("\"{}\"", written(json, &bytes))).unwrap();

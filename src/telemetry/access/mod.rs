@@ -5,7 +5,7 @@
 //! 5 ms. If the writer falls behind by [`LIMIT`] for a thread, or writing fails, lines are lost, and counted. A line shows a
 //! bounded amount of what the client sent.
 //!
-//! - [`line`]: what is in a line, as the request and its record tell; [`json`] and [`text`] write it, with [`pieces`] and
+//! - [`mod@line`]: what is in a line, as the request and its record tell; [`json`] and [`text`] write it, with [`pieces`] and
 //!   [`escape`]
 //! - [`waiting`]: the buffers between the serving threads and the writer
 //! - [`writer`]: the thread
