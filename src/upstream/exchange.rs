@@ -72,12 +72,11 @@ impl Pool {
         let turn = self.upstream.next_turn();
         let (server, idle) = (&self.upstream.servers[turn], &self.idle[turn]);
         let slot = server.slot(self.upstream.connect_timeout).await?;
-        let (response, lease) = self.exchange(server, idle, head, body, hints).await?;
+        let (response, mut lease) = self.exchange(server, idle, head, body, hints).await?;
         let (mut answer, incoming) = response.into_parts();
-        let lease = match settle_framing(&mut answer, &head.method)? {
-            Afterwards::Keep => Some(lease),
-            Afterwards::Discard => None,
-        };
+        if settle_framing(&mut answer, &head.method)? == Afterwards::Discard {
+            lease.retire();
+        }
         let body = ResponseBody::new(incoming, self.upstream.between_bytes_timeout, slot, lease);
         Ok(Response::from_parts(answer, body))
     }
@@ -208,12 +207,12 @@ async fn connect(
         error.failure()
     })?;
     let (sender, connection) = protocol.handshake(stream).await.map_err(|error| Failure::of(&error))?;
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         if let Err(error) = connection.await {
             debug!(%error, "connection ended early");
         }
     });
-    Ok(Lease::new(sender, home))
+    Ok(Lease::new(sender, task.abort_handle(), home))
 }
 
 /// What is sent: the caller's fields, with what is ours settled, `Host` and framing.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::request_body::Outgoing;
@@ -40,6 +41,7 @@ struct Connections {
 
 struct Resting {
     sender: SendRequest<Outgoing>,
+    task: Task,
     /// The sweep's turn in which it came.
     since: u32,
 }
@@ -54,9 +56,9 @@ impl Idle {
     /// A connection that the origin is not known to have closed.
     pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
         let mut connections = self.connections.lock();
-        while let Some(Resting { sender, .. }) = connections.resting.pop() {
+        while let Some(Resting { sender, task, .. }) = connections.resting.pop() {
             if sender.is_ready() {
-                return Some(Lease { sender, reused: true, home: self.clone() });
+                return Some(Lease { sender, task, reused: true, home: Some(self.clone()) });
             }
         }
         None
@@ -72,14 +74,14 @@ impl Idle {
         }
     }
 
-    fn put(self: &Arc<Self>, sender: SendRequest<Outgoing>) {
+    fn put(self: &Arc<Self>, sender: SendRequest<Outgoing>, task: Task) {
         {
             let mut connections = self.connections.lock();
             if connections.resting.len() >= self.most {
                 return;
             }
             let since = connections.turn;
-            connections.resting.push(Resting { sender, since });
+            connections.resting.push(Resting { sender, task, since });
             if !std::mem::replace(&mut connections.swept, true) {
                 tokio::spawn(sweep(Arc::downgrade(self), self.timeout / TURNS));
             }
@@ -118,30 +120,46 @@ impl fmt::Debug for Idle {
     }
 }
 
-/// A connection in use by one request. Dropped, it is closed.
+/// What reads and writes on a connection, which ends with it: also in the midst of a write that the origin does not take.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A connection in use by one request. Dropped, it is closed, whatever is under way.
 pub(super) struct Lease {
     pub(super) sender: SendRequest<Outgoing>,
+    task: Task,
     /// It has served before: the origin may have tired of waiting just when this request was on its way.
     pub(super) reused: bool,
-    home: Arc<Idle>,
+    /// Where it rests later; `None`: it serves nobody else.
+    home: Option<Arc<Idle>>,
 }
 
 impl Lease {
-    /// A new connection, which is to rest at `home` later.
-    pub(super) fn new(sender: SendRequest<Outgoing>, home: &Arc<Idle>) -> Self {
-        Self { sender, reused: false, home: home.clone() }
+    /// A new connection, which is to rest at `home` later, and is driven by `task`.
+    pub(super) fn new(sender: SendRequest<Outgoing>, task: AbortHandle, home: &Arc<Idle>) -> Self {
+        Self { sender, task: Task(task), reused: false, home: Some(home.clone()) }
+    }
+
+    /// It serves nobody after this request.
+    pub(super) fn retire(&mut self) {
+        self.home = None;
     }
 
     /// To be called when the response has come to its end. The connection rests as soon as it is known to be of further
     /// use, which as a rule is now: its task has seen that end before we did.
     pub(super) fn give_back(self) {
-        let Self { mut sender, home, .. } = self;
+        let Self { mut sender, task, home: Some(home), .. } = self else { return };
         if sender.is_ready() {
-            home.put(sender);
+            home.put(sender, task);
         } else if !sender.is_closed() {
             tokio::spawn(async move {
                 if sender.ready().await.is_ok() {
-                    home.put(sender);
+                    home.put(sender, task);
                 }
             });
         }

@@ -29,9 +29,9 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Without `lease`: the connection is of no further use.
-    pub(super) fn new(incoming: Incoming, patience: Duration, slot: Slot, lease: Option<Lease>) -> Self {
-        let mut body = Self { incoming, patience, timer: None, waiting: false, slot: Some(slot), lease };
+    pub(super) fn new(incoming: Incoming, patience: Duration, slot: Slot, lease: Lease) -> Self {
+        let (slot, lease) = (Some(slot), Some(lease));
+        let mut body = Self { incoming, patience, timer: None, waiting: false, slot, lease };
         if body.incoming.is_end_stream() {
             body.end();
         }

@@ -92,9 +92,11 @@ async fn a_client_that_stops_sending_is_the_one_to_blame() {
 
 #[tokio::test]
 async fn an_origin_that_stops_reading_is_the_one_to_blame() {
-    let origin = Origin::start(|mut connection, _| {
+    let (ended, ending) = channel::<()>();
+    let ending = Mutex::new(ending);
+    let origin = Origin::start(move |mut connection, _| {
         connection.head();
-        std::thread::sleep(Duration::from_secs(10));
+        let _ = ending.lock().unwrap().recv();
     });
     let quick = Upstream { first_byte_timeout: SHORT, ..config(&[origin.addr]) };
     let upstreams = upstreams(quick);
@@ -105,6 +107,7 @@ async fn an_origin_that_stops_reading_is_the_one_to_blame() {
     assert_eq!(send(&upstreams, request, None).await.unwrap_err(), Failure::FirstByteTimeout);
     // What nobody will send is not kept either.
     timeout(Duration::from_secs(10), feed.abandoned()).await.unwrap();
+    drop(ended);
 }
 
 #[tokio::test]
