@@ -126,17 +126,7 @@ fn fields(i: usize) -> HeaderMap {
 }
 
 fn terms() -> Terms {
-    Terms {
-        initial_age: Duration::ZERO,
-        lifetime: Duration::from_secs(300),
-        stale_while_revalidate: Duration::from_secs(60),
-        stale_if_error: Duration::ZERO,
-        always_validate: false,
-        never_stale: false,
-        heuristic: false,
-        immutable: false,
-        omitted: Box::default(),
-    }
+    Terms { stale_while_revalidate: Duration::from_secs(60), ..Terms::fresh_for(Duration::from_secs(300)) }
 }
 
 #[test]

@@ -38,6 +38,21 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Fresh for so long, then to be validated: no grants, nothing else said.
+    pub fn fresh_for(lifetime: Duration) -> Self {
+        Self {
+            initial_age: Duration::ZERO,
+            lifetime,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            always_validate: false,
+            never_stale: false,
+            heuristic: false,
+            immutable: false,
+            omitted: Box::default(),
+        }
+    }
+
     /// The current age (§4.2.3), `resident` after receipt.
     pub fn age(&self, resident: Duration) -> Duration {
         self.initial_age.saturating_add(resident)

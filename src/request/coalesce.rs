@@ -242,6 +242,8 @@ impl Waiter {
 }
 
 #[cfg(test)]
+pub(crate) mod client;
+#[cfg(test)]
 mod interleavings;
 #[cfg(test)]
 mod model;

@@ -68,28 +68,12 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::request::assemble::Share;
-    use crate::request::coalesce::{Flights, Newcomer, Obligation};
-    use crate::validity::{Log, Sequence};
-
-    struct Client(Sequence);
-
-    impl Newcomer for Client {
-        fn arrived(&self) -> Sequence {
-            self.0
-        }
-
-        fn may_wait(&self, _: Sequence) -> bool {
-            true
-        }
-
-        fn may_read(&self, _: &Share) -> bool {
-            true
-        }
-    }
+    use crate::request::coalesce::client::Client;
+    use crate::request::coalesce::{Flights, Obligation};
+    use crate::validity::Log;
 
     fn opened() -> (Obligation, Waiter) {
-        let obligation = Flights::alone(&Client(Log::new().published()));
+        let obligation = Flights::alone(&Client { since: Log::new().published() });
         let waiter = obligation.waiter();
         (obligation, waiter)
     }

@@ -172,17 +172,7 @@ mod tests {
 
     #[test]
     fn ttl_is_negative_exactly_when_stale() {
-        let terms = Terms {
-            initial_age: Duration::ZERO,
-            lifetime: Duration::from_secs(60),
-            stale_while_revalidate: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
-            always_validate: false,
-            never_stale: false,
-            heuristic: false,
-            immutable: false,
-            omitted: Box::default(),
-        };
+        let terms = Terms::fresh_for(Duration::from_secs(60));
         for (resident, softened, expected) in [
             (0, None, 60),
             (2_500, None, 57),

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use shuttle::{future, thread};
 
+use super::client::Client;
 use super::*;
 use crate::clock::Moment;
 use crate::policy::{Terms, Validators, Variant};
@@ -70,17 +71,7 @@ fn id() -> FlightId {
 }
 
 fn terms() -> Terms {
-    Terms {
-        initial_age: Duration::ZERO,
-        lifetime: Duration::ZERO,
-        stale_while_revalidate: Duration::ZERO,
-        stale_if_error: Duration::ZERO,
-        always_validate: false,
-        never_stale: false,
-        heuristic: false,
-        immutable: false,
-        omitted: Box::default(),
-    }
+    Terms::fresh_for(Duration::ZERO)
 }
 
 /// How a leader ends its flight.
@@ -118,25 +109,6 @@ struct Seen {
     settled: AtomicUsize,
     shared: AtomicUsize,
     abandoned: AtomicUsize,
-}
-
-/// A request that takes what was begun, or sent for, when it arrived or later.
-struct Client {
-    since: Sequence,
-}
-
-impl Newcomer for Client {
-    fn arrived(&self) -> Sequence {
-        self.since
-    }
-
-    fn may_wait(&self, begun: Sequence) -> bool {
-        begun >= self.since
-    }
-
-    fn may_read(&self, share: &Share) -> bool {
-        share.sent >= self.since
-    }
 }
 
 /// A table with one slot in use.

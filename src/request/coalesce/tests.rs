@@ -1,25 +1,7 @@
+use super::client::Client;
 use super::*;
 use crate::clock::Moment;
 use crate::validity::{Fact, Kind, Log, Subject};
-
-/// Waits for anything that was begun since `since`, and reads nothing.
-struct Client {
-    since: Sequence,
-}
-
-impl Newcomer for Client {
-    fn arrived(&self) -> Sequence {
-        self.since
-    }
-
-    fn may_wait(&self, begun: Sequence) -> bool {
-        begun >= self.since
-    }
-
-    fn may_read(&self, _: &Share) -> bool {
-        false
-    }
-}
 
 fn id(range: Option<&'static str>) -> FlightId {
     let key = CacheKey::of("http", "a.test", "/");

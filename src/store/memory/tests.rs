@@ -115,17 +115,7 @@ fn key(i: usize) -> CacheKey {
 }
 
 fn terms(lifetime: Duration) -> Terms {
-    Terms {
-        initial_age: Duration::ZERO,
-        lifetime,
-        stale_while_revalidate: Duration::ZERO,
-        stale_if_error: Duration::ZERO,
-        always_validate: false,
-        never_stale: false,
-        heuristic: false,
-        immutable: false,
-        omitted: Box::default(),
-    }
+    Terms::fresh_for(lifetime)
 }
 
 #[test]
