@@ -44,7 +44,8 @@ fn lookup(c: &mut Criterion) {
     let keys: Vec<CacheKey> =
         (0..ENTRIES).map(|i| CacheKey::of("http", "api.example.com", &format!("/{i}"))).collect();
     for key in &keys {
-        kitchen.store.commit(*key, Arc::new(Entry::new(kitchen.entry(&[])).unwrap()));
+        let entry = NewEntry { key: *key, ..kitchen.entry(&[]) };
+        kitchen.store.commit(Arc::new(Entry::new(entry).unwrap()));
     }
     let missing = CacheKey::of("http", "api.example.com", "/nothing");
     let mut next = 0;
@@ -219,6 +220,7 @@ impl Kitchen {
         let subjects =
             Subjects { tags, ..Subjects::address("api.example.com", "api.example.com/products/42") };
         NewEntry {
+            key: CacheKey::of("http", "api.example.com", "/products/42"),
             head: Head::pack(StatusCode::OK, &response, &self.budget).unwrap(),
             body: Sealed::concat(vec![self.budget.bytes(&[b'x'; 1024]).unwrap()]),
             extent: Extent::Whole,

@@ -90,6 +90,7 @@ impl House {
         let (host, _) = url.split_once('/').unwrap();
         let subjects = Subjects { tags, ..Subjects::address(host, url) };
         let entry = NewEntry {
+            key: CacheKey::of("https", host, url),
             head: Head::pack(StatusCode::OK, fields, &self.budget).unwrap(),
             body: Sealed::concat(
                 content.chunks(1 << 16).map(|chunk| self.budget.bytes(chunk).unwrap()).collect(),
@@ -103,8 +104,7 @@ impl House {
             marks: self.log.intern(&subjects, sent).unwrap(),
             stamp: Stamp::new(sent),
         };
-        let key = CacheKey::of("https", host, url);
-        self.store.commit(key, Arc::new(Entry::new(entry).unwrap()));
+        self.store.commit(Arc::new(Entry::new(entry).unwrap()));
     }
 }
 

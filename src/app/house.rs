@@ -170,7 +170,9 @@ mod tests {
     fn store(engine: &Engine, url: &str, lifetime: Duration) {
         let (log, clock) = (engine.log(), engine.clock());
         let sent = log.published();
+        let path = url.trim_start_matches("a.example");
         let entry = Entry::new(NewEntry {
+            key: CacheKey::of("http", "a.example", path),
             head: Head::pack(StatusCode::OK, &HeaderMap::new(), engine.budget()).unwrap(),
             body: Sealed::concat(vec![engine.budget().bytes(b"content").unwrap()]),
             extent: Extent::Whole,
@@ -182,8 +184,7 @@ mod tests {
             marks: log.intern(&Subjects::address("a.example", url), sent).unwrap(),
             stamp: Stamp::new(sent),
         });
-        let path = url.trim_start_matches("a.example");
-        engine.store().commit(CacheKey::of("http", "a.example", path), Arc::new(entry.unwrap()));
+        engine.store().commit(Arc::new(entry.unwrap()));
     }
 
     #[test]

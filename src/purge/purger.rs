@@ -134,7 +134,7 @@ impl Purger {
             selectors.iter().any(|selector| selector.selects(&entry.marks))
                 && self.log.check(&entry.marks, &entry.stamp).is_some()
         };
-        self.store.entries().filter(|stored| is_hit(&stored.entry)).count() as u64
+        self.store.entries().filter(|entry| is_hit(entry)).count() as u64
     }
 }
 

@@ -288,6 +288,7 @@ fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Sealed) {
         return;
     };
     let entry = Entry::new(store::NewEntry {
+        key: asked.key,
         head,
         body: sealed,
         extent,
@@ -311,7 +312,7 @@ pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Arc<Entry>) {
         Extent::Whole => None,
         Extent::Part { .. } => join_stored_part(engine, asked, &entry),
     };
-    engine.store.commit(asked.key, joined.unwrap_or(entry));
+    engine.store.commit(joined.unwrap_or(entry));
 }
 
 /// The bytes that a response really brought. `None`: framing and `Content-Range` disagree, so their place is unclear.
@@ -391,6 +392,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
     let head = Head::pack(status, &new.head.to_map(), &engine.budget)?;
     let validators = new.validators().into_owned();
     let entry = Entry::new(store::NewEntry {
+        key: new.key,
         head,
         body: Sealed::concat(pieces),
         extent,

@@ -196,7 +196,7 @@ fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response
             let asked = Asked { method: Method::GET, ..asked(request) };
             revalidate::freshen_by_head(engine, &asked, &live.entry, receipt, fields);
         }
-        HeadUpdate::Contradicts => engine.store.remove(&request.key, &live.entry),
+        HeadUpdate::Contradicts => engine.store.remove(&live.entry),
         HeadUpdate::Unrelated => {}
     }
 }

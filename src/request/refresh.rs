@@ -22,7 +22,7 @@ use crate::request::lookup;
 use crate::request::notable::Notable;
 use crate::request::receive::{Client, Received, Routed};
 use crate::request::worker::{Engine, Worker};
-use crate::store::{Entry, Stored};
+use crate::store::Entry;
 use crate::validity::Sequence;
 
 /// Entries that are looked at before the walk over the store rests, and for how long: it competes with those who serve.
@@ -84,12 +84,12 @@ impl Refresher {
 }
 
 /// What soft purges since that of the order have hit, the hottest first.
-fn hottest(engine: &Engine, order: Order) -> Vec<Stored> {
+fn hottest(engine: &Engine, order: Order) -> Vec<Arc<Entry>> {
     // The second number only tells those of equal heat apart.
-    let mut hottest: BTreeMap<(u32, usize), Stored> = BTreeMap::new();
-    for (number, stored) in engine.store.entries().enumerate() {
-        if was_hit(engine, &stored.entry, order.since) {
-            hottest.insert((stored.entry.heat(), number), stored);
+    let mut hottest: BTreeMap<(u32, usize), Arc<Entry>> = BTreeMap::new();
+    for (number, entry) in engine.store.entries().enumerate() {
+        if was_hit(engine, &entry, order.since) {
+            hottest.insert((entry.heat(), number), entry);
             if hottest.len() > order.most {
                 hottest.pop_first();
             }
@@ -111,25 +111,25 @@ fn was_hit(engine: &Engine, entry: &Entry, since: Sequence) -> bool {
 }
 
 /// Never more than `refresh_concurrency` at once.
-async fn refresh_all(worker: &Worker, stored: Vec<Stored>) {
+async fn refresh_all(worker: &Worker, hottest: Vec<Arc<Entry>>) {
     let at_once = worker.engine().config.purge.refresh_concurrency.max(1);
     let mut under_way = JoinSet::new();
-    for stored in stored {
+    for entry in hottest {
         if under_way.len() >= at_once {
             under_way.join_next().await;
         }
-        under_way.spawn(refresh(worker.clone(), stored));
+        under_way.spawn(refresh(worker.clone(), entry));
     }
     while under_way.join_next().await.is_some() {}
 }
 
 /// Revalidates one response, or waits for somebody who does.
-async fn refresh(worker: Worker, stored: Stored) {
+async fn refresh(worker: Worker, entry: Arc<Entry>) {
     let engine = worker.engine();
-    let Some(request) = request_for(engine, &stored).filter(|request| request.passes().is_none()) else {
+    let Some(request) = request_for(engine, &entry).filter(|request| request.passes().is_none()) else {
         return;
     };
-    drop(stored);
+    drop(entry);
     // Who was on the way already may have set out before the purge; then it takes a fetch of our own.
     for _ in 0..2 {
         let found = lookup::lookup(engine, &request);
@@ -145,13 +145,13 @@ async fn refresh(worker: Worker, stored: Stored) {
 
 /// The request that a stored response answers, as far as it matters: the fields by which it was selected, in normal
 /// form. Nobody asks it, so it has no others.
-fn request_for(engine: &Engine, stored: &Stored) -> Option<Routed> {
-    let url = stored.entry.marks.url()?;
+fn request_for(engine: &Engine, entry: &Entry) -> Option<Routed> {
+    let url = entry.marks.url()?;
     let (authority, path) = url.split_at(url.find('/')?);
     let scheme =
-        ["http", "https"].into_iter().find(|scheme| CacheKey::of(scheme, authority, path) == stored.key)?;
+        ["http", "https"].into_iter().find(|scheme| CacheKey::of(scheme, authority, path) == entry.key)?;
     let mut fields = HeaderMap::new();
-    stored.entry.variant().write_to(&mut fields);
+    entry.variant().write_to(&mut fields);
     let mut received = Received {
         method: Method::GET,
         scheme,

@@ -38,11 +38,11 @@ pub(crate) fn not_modified(
             continue;
         }
         let Some(new) = freshened(engine, asked, old, receipt, fields) else {
-            engine.store.remove(&asked.key, old);
+            engine.store.remove(old);
             continue;
         };
         let new = Arc::new(new);
-        engine.store.replace(&asked.key, old, new.clone());
+        engine.store.replace(old, new.clone());
         answer.get_or_insert(new);
     }
     let answer = answer?;
@@ -50,7 +50,7 @@ pub(crate) fn not_modified(
         // The origin chose this representation for a request with other selecting fields.
         let variant = Variant::of(answer.variant().fields(), &asked.fields);
         let alias = Arc::new(Entry::new(NewEntry { variant, ..answer.parts(&engine.budget)? })?);
-        engine.store.commit(asked.key, alias.clone());
+        engine.store.commit(alias.clone());
         return Some((alias, StatusCode::NOT_MODIFIED.as_u16()));
     }
     Some((answer, StatusCode::NOT_MODIFIED.as_u16()))
@@ -84,6 +84,7 @@ fn freshened(
     let variant = variant_after(old.variant(), asked, &merged)?;
     let head = assemble::pack(engine, old.head.status(), &merged, &terms)?;
     Entry::new(NewEntry {
+        key: old.key,
         head,
         body: old.body.clone(),
         extent: old.extent().clone(),
@@ -117,9 +118,9 @@ pub(crate) fn freshen_by_head(
 ) {
     match freshened(engine, asked, old, receipt, fields) {
         Some(new) => {
-            engine.store.replace(&asked.key, old, Arc::new(new));
+            engine.store.replace(old, Arc::new(new));
         }
-        None => engine.store.remove(&asked.key, old),
+        None => engine.store.remove(old),
     }
 }
 
@@ -160,6 +161,7 @@ pub(crate) async fn complete(
         false => part.entry.variant().clone(),
     };
     let new = Entry::new(NewEntry {
+        key: asked.key,
         head: assemble::pack(engine, parts.status, &fields, &terms)?,
         body: sealed,
         extent: Extent::Part { first: came.range.first, last: came.range.last, complete: came.complete },
@@ -175,7 +177,7 @@ pub(crate) async fn complete(
     if !whole.is_whole() || engine.log.check(&whole.marks, &whole.stamp).is_none() {
         return None;
     }
-    engine.store.commit(asked.key, whole.clone());
+    engine.store.commit(whole.clone());
     Some(whole)
 }
 

@@ -9,6 +9,7 @@ use http::header::CONTENT_LANGUAGE;
 use http::{HeaderMap, HeaderName};
 
 use crate::clock::Moment;
+use crate::key::CacheKey;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
@@ -40,6 +41,8 @@ pub enum Extent {
 /// What an entry is made of.
 #[derive(Debug)]
 pub struct NewEntry {
+    /// What was sent upstream.
+    pub key: CacheKey,
     /// Status and fields.
     pub head: Head,
     /// Content.
@@ -67,6 +70,8 @@ pub struct NewEntry {
 /// There may be millions: what few of them have lies apart, and what the head tells is read there.
 #[derive(Debug)]
 pub struct Entry {
+    /// What was sent upstream.
+    pub key: CacheKey,
     /// Status and fields. Its charge is that of the entry.
     pub head: Head,
     /// Content.
@@ -129,6 +134,7 @@ impl Entry {
     /// An entry that nobody has asked for yet. `None`: there is no memory for it.
     pub fn new(parts: NewEntry) -> Option<Self> {
         let NewEntry {
+            key,
             mut head,
             body,
             extent,
@@ -154,6 +160,7 @@ impl Entry {
             return None;
         }
         let entry = Self {
+            key,
             head,
             body,
             marks,
@@ -183,6 +190,7 @@ impl Entry {
     pub fn parts(&self, budget: &Arc<Budget>) -> Option<NewEntry> {
         let validators = self.validators().into_owned();
         Some(NewEntry {
+            key: self.key,
             head: self.head.copied(budget)?,
             body: self.body.clone(),
             extent: self.extent().clone(),
@@ -251,9 +259,20 @@ impl Entry {
         self.heat.count();
     }
 
-    /// About how many requests were answered with it; those answered with what it replaced count half.
+    /// About how many requests were answered with it; those answered with what it replaced count half, and fewer and fewer
+    /// count while there is need of room.
     pub fn heat(&self) -> u32 {
         self.heat.get()
+    }
+
+    /// What it is worth to keep it, compared with others.
+    pub(super) fn worth(&self) -> f64 {
+        self.heat.worth() / (self.size() as f64).sqrt()
+    }
+
+    /// It was not asked for while room was needed.
+    pub(super) fn cool(&self) {
+        self.heat.cool();
     }
 
     /// It takes the place of `old`.

@@ -6,29 +6,48 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// After so many hits that are counted one by one, one in so many is, for all of them.
 const SAMPLE: u32 = 16;
 
-/// An estimate of the hits of one response. A counter that all threads write on every hit would go back and forth
-/// between their caches; a busy one is written once in [`SAMPLE`] hits on average.
+/// What a hit counts for, so that there is something to cool down in steps.
+const HIT: u32 = 16;
+/// What cools down loses this share, as a divisor: it is half as cold after eleven rounds.
+const COOLING: u32 = 16;
+/// A response without hits is worth a quarter of one; or it would not matter how large it is.
+const FRESH: f64 = 4.0;
+
+/// An estimate of the hits of one response, in [`HIT`]s. A counter that all threads write on every hit would go back and
+/// forth between their caches; a busy one is written once in [`SAMPLE`] hits on average.
 #[derive(Debug, Default)]
 pub(super) struct Heat(AtomicU32);
 
 impl Heat {
     pub(super) fn count(&self) {
-        let heat = self.get();
-        if heat < SAMPLE {
-            self.0.fetch_add(1, Ordering::Relaxed);
+        let heat = self.0.load(Ordering::Relaxed);
+        if heat < SAMPLE * HIT {
+            self.0.fetch_add(HIT, Ordering::Relaxed);
         } else if heat <= u32::MAX / 2 && is_sampled() {
-            self.0.fetch_add(SAMPLE, Ordering::Relaxed);
+            self.0.fetch_add(SAMPLE * HIT, Ordering::Relaxed);
         }
     }
 
+    /// Hits; fewer, if there was need of room since.
     pub(super) fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed).div_ceil(HIT)
+    }
+
+    /// What a byte of a response of one byte is worth.
+    pub(super) fn worth(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) + FRESH
+    }
+
+    /// Loses a little. For one thread at a time.
+    pub(super) fn cool(&self) {
+        let heat = self.0.load(Ordering::Relaxed);
+        self.0.fetch_sub(heat.div_ceil(COOLING), Ordering::Relaxed);
     }
 
     /// Half of what the response had that is replaced: what is asked for a lot stays hot when it is renewed, and cools
     /// down when it is not asked for any more.
     pub(super) fn inherit(&self, from: &Heat) {
-        self.0.fetch_max(from.get() / 2, Ordering::Relaxed);
+        self.0.fetch_max(from.0.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
     }
 }
 
@@ -83,9 +102,18 @@ mod tests {
     }
 
     #[test]
+    fn what_cools_down_gets_cold() {
+        let heat = heated(10);
+        (0..11).for_each(|_| heat.cool());
+        assert_eq!(heat.get(), 5);
+        (0..100).for_each(|_| heat.cool());
+        assert_eq!((heat.get(), heat.worth()), (0, FRESH));
+    }
+
+    #[test]
     fn heat_does_not_run_over() {
         let heat = Heat(AtomicU32::new(u32::MAX / 2 + 1));
         (0..1000).for_each(|_| heat.count());
-        assert_eq!(heat.get(), u32::MAX / 2 + 1);
+        assert_eq!(heat.get(), (u32::MAX / 2 + 1) / HIT);
     }
 }

@@ -1,91 +1,34 @@
-//! The tier in memory: moka behind a small API.
+//! The tier in memory: an [index](Index) with bounds.
 //!
-//! moka decides what stays, by frequency and weight. What it decides lags behind what was inserted, so its capacity is a
-//! share of the limit, and the [`Budget`] is the ceiling that holds at every moment. All changes to one key go through
-//! `and_compute_with`, which runs them one after the other.
+//! Stored responses may take a share of the limit; when they take more, a [hand](Hand) goes round and takes out what is
+//! worth least. That is housekeeping, and lags behind what is stored, so the [`Budget`] is the ceiling that holds at every
+//! moment.
 //!
-//! It does not look at the time: a timer for each key would cost more than most heads do. What has outlived its use
-//! is taken out by who [walks](Reclaiming) over all that is stored.
+//! Nothing here looks at the time by itself: a timer for each key would cost more than most heads do. What has outlived
+//! its use is taken out by who [walks](Reclaiming) over all that is stored.
 
-use std::slice;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
-use moka::sync::Cache;
+use parking_lot::Mutex;
 
 use crate::clock::{Clock, Moment};
 use crate::config;
-use crate::key::{CacheKey, KeyHash};
-use crate::store::budget::{Tab, allocated};
-use crate::store::{Budget, Entry, Reclaiming};
+use crate::key::CacheKey;
+use crate::store::budget::Tab;
+use crate::store::eviction::Hand;
+use crate::store::ghosts::Ghosts;
+use crate::store::index::{self, Change, Index};
+use crate::store::{Budget, Entry, Reclaiming, Resource};
 use crate::validity::Log;
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
 /// log of purges.
 const SHARE: u64 = 85;
-/// moka weighs in 32 bits; in units of this many bytes no resource overflows them.
-const UNIT: u64 = 64;
-/// What a key costs in moka's table and queues. Measured by `tests/overhead.rs`.
-const PER_KEY: usize = 288;
-
-/// All stored responses to one key. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Resource(Variants);
-
-#[derive(Clone, Debug)]
-enum Variants {
-    /// Most resources have one; so they need no list.
-    One(Arc<Entry>),
-    Many(Arc<[Arc<Entry>]>),
-}
-
-impl Resource {
-    /// `None` if there are none.
-    fn of(mut variants: Vec<Arc<Entry>>) -> Option<Self> {
-        match variants.len() {
-            0 | 1 => variants.pop().map(Variants::One),
-            _ => Some(Variants::Many(variants.into())),
-        }
-        .map(Self)
-    }
-
-    /// The responses, newest first.
-    pub fn variants(&self) -> &[Arc<Entry>] {
-        match &self.0 {
-            Variants::One(only) => slice::from_ref(only),
-            Variants::Many(list) => list,
-        }
-    }
-
-    /// Bytes that it takes beside its entries, which carry their charges themselves.
-    fn overhead(&self) -> usize {
-        let list = match &self.0 {
-            Variants::One(_) => 0,
-            Variants::Many(list) => allocated(2 * size_of::<usize>() + size_of_val(&**list)),
-        };
-        PER_KEY + list
-    }
-
-    /// For moka: bytes in all, in units.
-    fn weight(&self) -> u32 {
-        let size = self.overhead() as u64 + self.variants().iter().map(|entry| entry.size()).sum::<u64>();
-        u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX)
-    }
-}
-
-/// A stored response, and where it is stored.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// What was sent upstream.
-    pub key: CacheKey,
-    /// What else is stored under the key.
-    pub resource: Resource,
-    /// The response.
-    pub entry: Arc<Entry>,
-}
+/// Responses that are evicted in one go at most; then other housekeeping has its turn.
+const AT_ONCE: usize = 32_768;
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,19 +57,25 @@ pub struct Figures {
 /// Stored responses by key. Shared by all threads.
 #[derive(Debug)]
 pub struct Store {
-    cache: Cache<CacheKey, Resource, KeyHash>,
+    index: Index,
+    held: Held,
+    /// What may be stored, in bytes.
+    capacity: u64,
+    hand: Mutex<Hand>,
+    ghosts: Ghosts,
     budget: Arc<Budget>,
-    held: Arc<Held>,
     clock: Clock,
     keep: Duration,
     max_variants: usize,
 }
 
-/// What is stored, counted. INVARIANT: a resource is added before it is put, and taken off when moka lets go of it, which
-/// it tells exactly once for each; so nothing here is ever below zero.
+/// What is stored, counted. INVARIANT: a resource is added before it is put into the index, and taken off once, when it is
+/// there no more; so nothing here is ever below zero.
 #[derive(Debug)]
 struct Held {
     entries: AtomicU64,
+    /// That they take in all.
+    bytes: AtomicU64,
     /// For the keys and the lists.
     charges: Tab,
     evictions: AtomicU64,
@@ -135,61 +84,75 @@ struct Held {
 impl Held {
     /// Whether there is memory for it.
     fn add(&self, resource: &Resource) -> bool {
-        let fits = self.charges.add(resource.overhead());
+        let fits = self.charges.add(beside(resource));
         if fits {
             self.entries.fetch_add(resource.variants().len() as u64, Ordering::Relaxed);
+            self.bytes.fetch_add(size(resource), Ordering::Relaxed);
         }
         fits
     }
 
-    fn take_off(&self, resource: &Resource, cause: RemovalCause) {
-        let variants = resource.variants().len() as u64;
-        self.charges.take_off(resource.overhead());
-        self.entries.fetch_sub(variants, Ordering::Relaxed);
-        if cause == RemovalCause::Size {
-            self.evictions.fetch_add(variants, Ordering::Relaxed);
-        }
+    fn take_off(&self, resource: &Resource) {
+        self.charges.take_off(beside(resource));
+        self.entries.fetch_sub(resource.variants().len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_sub(size(resource), Ordering::Relaxed);
     }
+}
+
+/// Bytes that a resource takes beside its entries, which carry their charges themselves.
+fn beside(resource: &Resource) -> usize {
+    index::PER_KEY + resource.list_size()
+}
+
+/// Bytes in all.
+fn size(resource: &Resource) -> u64 {
+    beside(resource) as u64 + resource.variants().iter().map(|entry| entry.size()).sum::<u64>()
 }
 
 impl Store {
     /// An empty store within `budget`.
     pub fn new(config: &config::Cache, budget: Arc<Budget>, clock: Clock) -> Arc<Self> {
-        let held = Arc::new(Held {
+        let capacity = budget.limit() / 100 * SHARE;
+        let held = Held {
             entries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             charges: Tab::new(budget.clone()),
             evictions: AtomicU64::new(0),
-        });
-        let gone = held.clone();
-        let cache = Cache::builder()
-            .max_capacity(budget.limit() / 100 * SHARE / UNIT)
-            .weigher(|_: &CacheKey, resource: &Resource| resource.weight())
-            // It runs on whatever thread moka is at work on, so it must not do more than this.
-            .eviction_listener(move |_, resource: Resource, cause| gone.take_off(&resource, cause))
-            .build_with_hasher(KeyHash::default());
-        let (keep, max_variants) = (config.keep, config.max_variants.max(1));
-        Arc::new(Self { cache, budget, held, clock, keep, max_variants })
+        };
+        Arc::new(Self {
+            index: Index::new(capacity),
+            held,
+            capacity,
+            hand: Mutex::default(),
+            ghosts: Ghosts::new(capacity, budget.clone()),
+            budget,
+            clock,
+            keep: config.keep,
+            max_variants: config.max_variants.max(1),
+        })
     }
 
-    /// What is stored under a key. Takes no lock.
+    /// What is stored under a key. Holds a lock for one look into a table.
     pub fn get(&self, key: &CacheKey) -> Option<Resource> {
-        self.cache.get(key)
+        self.index.get(key)
     }
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of
     /// too many variants the oldest goes.
-    pub fn commit(&self, key: CacheKey, entry: Arc<Entry>) -> Committed {
+    pub fn commit(&self, entry: Arc<Entry>) -> Committed {
         let mut committed = Committed::Stored;
-        self.cache.entry(key).and_compute_with(|stored| {
-            let stored = stored.map(|stored| stored.into_value());
-            let variants = stored.as_ref().map_or(&[][..], Resource::variants);
+        self.change(&entry.key, |stored| {
+            if stored.is_none() && self.ghosts.take(&entry.key) {
+                entry.count_hit();
+            }
+            let variants = stored.map_or(&[][..], Resource::variants);
             let Some(variants) = self.merged(variants, &entry) else {
                 committed = Committed::Older;
-                return Op::Nop;
+                return Change::Keep;
             };
             self.put(variants).unwrap_or_else(|| {
                 committed = Committed::NoRoom;
-                Op::Nop
+                Change::Keep
             })
         });
         self.relieve();
@@ -197,49 +160,31 @@ impl Store {
     }
 
     /// Puts `new` in the place of `old`, if `old` is still there and there is memory for it.
-    pub fn replace(&self, key: &CacheKey, old: &Arc<Entry>, new: Arc<Entry>) -> bool {
+    pub fn replace(&self, old: &Arc<Entry>, new: Arc<Entry>) -> bool {
         let mut replaced = false;
         new.succeed(old);
-        self.edit(key, old, |others| {
-            let put = self.put(std::iter::once(new).chain(others).collect());
+        self.edit(old, |others| {
+            let put = self.put(iter::once(new).chain(others).collect());
             replaced = put.is_some();
-            put.unwrap_or(Op::Nop)
+            put.unwrap_or(Change::Keep)
         });
         replaced
     }
 
     /// Drops an entry, if it is still there.
-    pub fn remove(&self, key: &CacheKey, entry: &Arc<Entry>) {
-        self.edit(key, entry, |others| self.put(others.collect()).unwrap_or(Op::Remove));
+    pub fn remove(&self, entry: &Arc<Entry>) {
+        self.take_out(entry);
     }
 
-    /// Drops all entries under a key that `is_useless`; the others stay.
-    pub(super) fn remove_all(&self, key: &CacheKey, is_useless: impl Fn(&Arc<Entry>) -> bool) {
-        self.cache.entry(*key).and_compute_with(|stored| {
-            let Some(stored) = stored.map(|stored| stored.into_value()) else { return Op::Nop };
-            let variants = stored.variants();
-            let others: Vec<_> = variants.iter().filter(|entry| !is_useless(entry)).cloned().collect();
-            if others.len() == variants.len() {
-                return Op::Nop;
-            }
-            // Without memory for a smaller list the whole list goes: what is to be removed must.
-            self.put(others).unwrap_or(Op::Remove)
-        });
-    }
-
-    /// Everything that is stored, dead or alive. A walk that takes no lock but all its time, so it is not for who
-    /// serves; what is stored or dropped while it lasts may be seen or not.
-    pub fn entries(&self) -> impl Iterator<Item = Stored> {
-        self.cache.iter().flat_map(|(key, resource)| {
-            let stored =
-                |entry: &Arc<Entry>| Stored { key: *key, resource: resource.clone(), entry: entry.clone() };
-            resource.variants().iter().map(stored).collect::<Vec<_>>()
-        })
+    /// Everything that is stored, dead or alive. A walk that takes its time, so it is not for who serves; what is stored or
+    /// dropped while it lasts may be seen or not.
+    pub fn entries(&self) -> impl Iterator<Item = Arc<Entry>> {
+        self.index.iter().flat_map(|resource| resource.variants().to_vec())
     }
 
     /// Begins to free what purges have killed and what has outlived its use.
     pub fn reclaim<'a>(&'a self, log: &'a Log) -> Reclaiming<'a> {
-        Reclaiming::new(self, log, self.cache.iter())
+        Reclaiming::new(self, log)
     }
 
     /// What the store holds, for those who look.
@@ -252,14 +197,20 @@ impl Store {
         }
     }
 
-    /// Evicts what is too much.
+    /// Evicts what is too much. One does, while others go on.
     pub fn tick(&self) {
-        self.cache.run_pending_tasks();
-        if self.budget.is_short() {
-            // What was dropped is let go when every thread is seen to have moved on, which takes moka's reclamation two
-            // more looks.
-            self.cache.run_pending_tasks();
-            self.cache.run_pending_tasks();
+        let Some(mut hand) = self.hand.try_lock() else { return };
+        let now = self.now();
+        let mut next = || hand.next(&self.index, |entry| self.is_useless(entry, now));
+        for _ in 0..AT_ONCE {
+            if !self.is_too_full() {
+                return;
+            }
+            let Some(entry) = next() else { return };
+            if self.take_out(&entry) {
+                self.held.evictions.fetch_add(1, Ordering::Relaxed);
+                self.ghosts.add(&entry.key);
+            }
         }
     }
 
@@ -276,30 +227,49 @@ impl Store {
         }
     }
 
-    /// Replaces a resource that holds `entry` by what `change` makes of it and of its other variants.
+    /// Returns whether it was there.
+    fn take_out(&self, entry: &Arc<Entry>) -> bool {
+        // Without memory for a smaller list the whole list goes: what is to be removed must.
+        self.edit(entry, |others| self.put(others.collect()).unwrap_or(Change::Remove))
+    }
+
+    fn is_too_full(&self) -> bool {
+        self.held.bytes.load(Ordering::Relaxed) > self.capacity
+    }
+
+    fn change(&self, key: &CacheKey, decide: impl FnOnce(Option<&Resource>) -> Change) {
+        if let Some(gone) = self.index.change(key, decide) {
+            self.held.take_off(&gone);
+        }
+    }
+
+    /// Replaces a resource that holds `entry` by what `change` makes of its other variants. Returns whether it was
+    /// there.
     fn edit(
         &self,
-        key: &CacheKey,
         entry: &Arc<Entry>,
-        change: impl FnOnce(&mut dyn Iterator<Item = Arc<Entry>>) -> Op<Resource>,
-    ) {
-        self.cache.entry(*key).and_compute_with(|stored| {
-            let Some(stored) = stored.map(|stored| stored.into_value()) else { return Op::Nop };
-            let variants = stored.variants();
-            if !variants.iter().any(|candidate| Arc::ptr_eq(candidate, entry)) {
-                return Op::Nop;
-            }
-            change(&mut variants.iter().filter(|candidate| !Arc::ptr_eq(candidate, entry)).cloned())
+        change: impl FnOnce(&mut dyn Iterator<Item = Arc<Entry>>) -> Change,
+    ) -> bool {
+        let mut was_there = false;
+        self.change(&entry.key, |stored| {
+            let Some(stored) = stored.filter(|stored| stored.has(entry)) else { return Change::Keep };
+            was_there = true;
+            change(&mut stored.variants().iter().filter(|other| !Arc::ptr_eq(other, entry)).cloned())
         });
+        was_there
     }
 
     /// What puts these in the place of what is stored, or removes that if they are none. `None`: there is no memory for
     /// them.
-    fn put(&self, variants: Vec<Arc<Entry>>) -> Option<Op<Resource>> {
+    fn put(&self, variants: Vec<Arc<Entry>>) -> Option<Change> {
         match Resource::of(variants) {
-            Some(resource) => self.held.add(&resource).then_some(Op::Put(resource)),
-            None => Some(Op::Remove),
+            Some(resource) => self.held.add(&resource).then_some(Change::Put(resource)),
+            None => Some(Change::Remove),
         }
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.
@@ -311,7 +281,7 @@ impl Store {
         let now = self.now();
         let kept =
             stored.iter().filter(|other| !replaces(entry, other) && !self.is_useless(other, now)).cloned();
-        Some(std::iter::once(entry.clone()).chain(kept).take(self.max_variants).collect())
+        Some(iter::once(entry.clone()).chain(kept).take(self.max_variants).collect())
     }
 
     /// Whether an entry has outlived its use.

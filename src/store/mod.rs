@@ -3,20 +3,26 @@
 //! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes, in one `block`.
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
 //! - [`head`], [`entry`]: a stored response; `lexicon`: what heads have in common; `dates`, `span`: times, packed.
-//! - [`memory`]: the tier that finds it again; `pressure` calls for room before there is none.
-//! - [`reclaim`]: frees what purges have killed and what has outlived its use; `heat`: how much a response is asked for.
+//! - [`memory`]: the tier that finds it again: [`resource`], what is stored under one key, and `index`, all of them by key.
+//! - `eviction`: what goes when there is too much; `ghosts`: what went not long ago; `heat`: how much a response is asked for; `pressure` calls for room before
+//!   there is none.
+//! - [`reclaim`]: frees what purges have killed and what has outlived its use.
 
 mod block;
 pub mod body;
 pub mod budget;
 mod dates;
 pub mod entry;
+mod eviction;
+mod ghosts;
 pub mod head;
 mod heat;
+mod index;
 mod lexicon;
 pub mod memory;
 mod pressure;
 pub mod reclaim;
+pub mod resource;
 pub mod sealed;
 mod span;
 
@@ -24,6 +30,7 @@ pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader
 pub use budget::{Budget, Charge};
 pub use entry::{Entry, Extent, NewEntry};
 pub use head::Head;
-pub use memory::{Committed, Figures, Resource, Store, Stored};
+pub use memory::{Committed, Figures, Store};
 pub use reclaim::Reclaiming;
+pub use resource::Resource;
 pub use sealed::Sealed;

@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use moka::sync::Iter;
-
-use crate::key::CacheKey;
-use crate::store::{Entry, Resource, Store};
+use crate::store::index::Place;
+use crate::store::{Entry, Store};
 use crate::validity::Log;
 
 /// Resources that one step looks at. A step takes less than a tenth of a millisecond, for which a hit may have to wait where
@@ -19,26 +17,27 @@ const STEP: usize = 16;
 pub struct Reclaiming<'a> {
     store: &'a Store,
     log: &'a Log,
-    left: Iter<'a, CacheKey, Resource>,
+    place: Place,
 }
 
 impl<'a> Reclaiming<'a> {
-    pub(super) fn new(store: &'a Store, log: &'a Log, all: Iter<'a, CacheKey, Resource>) -> Self {
-        Self { store, log, left: all }
+    pub(super) fn new(store: &'a Store, log: &'a Log) -> Self {
+        Self { store, log, place: Place::default() }
     }
 
     /// Goes on for a bounded number of resources. Returns whether there is more to do.
     pub fn step(&mut self) -> bool {
         let now = self.store.now();
-        for _ in 0..STEP {
-            let Some((key, resource)) = self.left.next() else { return false };
-            let is_dead = |entry: &Arc<Entry>| {
-                self.store.is_useless(entry, now) || self.log.check(&entry.marks, &entry.stamp).is_none()
-            };
-            if resource.variants().iter().any(is_dead) {
-                self.store.remove_all(&key, is_dead);
-            }
+        let is_dead = |entry: &&Arc<Entry>| {
+            self.store.is_useless(entry, now) || self.log.check(&entry.marks, &entry.stamp).is_none()
+        };
+        let mut dead = Vec::new();
+        let goes_on = self.store.index().look(&mut self.place, STEP, |resource| {
+            dead.extend(resource.variants().iter().filter(is_dead).cloned());
+        });
+        for entry in dead {
+            self.store.remove(&entry);
         }
-        true
+        goes_on
     }
 }

@@ -40,7 +40,7 @@ fn wait_until_stale_is_only(proxy: &Proxy, count: usize) {
     let stale = || {
         let store = proxy.larder().store();
         let log = proxy.larder().log();
-        let alive = store.entries().filter_map(|stored| log.check(&stored.entry.marks, &stored.entry.stamp));
+        let alive = store.entries().filter_map(|entry| log.check(&entry.marks, &entry.stamp));
         alive.filter(|alive| alive.softened().is_some()).count()
     };
     assert!(wait_until(|| stale() == count), "{} are stale", stale());
