@@ -53,8 +53,13 @@ impl Prefixes {
         generations.old.about(url).and(generations.young.about(url))
     }
 
-    /// What is remembered about `url`, and the number of the youngest fact that is not.
+    /// What is remembered about `url`, and the number of the youngest fact that is not. To be called under the lock that
+    /// the sweep takes to tell the cell of `url`.
     pub(super) fn past(&self, url: &[u8]) -> (Facts, Sequence) {
+        // A fact that cannot be seen by this number yet has not been swept either: the cell is told of it then.
+        if self.youngest() == Sequence(0) {
+            return (Facts::NONE, Sequence(0));
+        }
         let generations = self.generations.read();
         (generations.old.about(url).and(generations.young.about(url)), generations.forgotten)
     }

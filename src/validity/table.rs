@@ -5,12 +5,11 @@
 //! cell that nobody holds once its fact is a whole sweep old, and remembers in `forgotten` how young the facts were
 //! that went so. A flight older than that cannot be told whether it was purged, and is told so.
 
-#![allow(clippy::mutable_key_type, reason = "cells are found by their names, which do not change")]
-
-use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::collections::BinaryHeap;
+use std::hash::{BuildHasher, Hasher};
+
+use hashbrown::HashTable;
 
 use super::cell::{Cell, Role, Tally};
 use super::facts::Facts;
@@ -20,8 +19,6 @@ use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, RandomState};
 use super::tree::Tree;
 
-type Shard = HashSet<Named, RandomState>;
-
 /// The cells of all subjects of one kind.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -29,6 +26,7 @@ pub(super) struct Table {
     /// INVARIANT: the table's `Arc` of a cell is cloned under the lock of its shard only. So a count of one, seen under
     /// that lock, stays one until the lock is released: nobody holds the cell, and nobody is about to.
     shards: Box<[Mutex<Shard>]>,
+    /// With a secret of the process: clients choose the names, and must not choose where they fall.
     hash: RandomState,
     /// The youngest fact that was dropped with its cell.
     /// INVARIANT: raised under the shard's lock before the cell goes, and read under that lock by whoever misses a
@@ -39,14 +37,16 @@ pub(super) struct Table {
     /// INVARIANT: a cell knows all of them that are forgotten there. It is told at its birth of those that are not, or
     /// of `forgotten`; and of those that are about to be by a sweep, which passes its shard before they go.
     prefixes: Option<Arc<Prefixes>>,
-    /// Cells and the bytes they take. Written under the shards' locks, read without, as they are for reports only.
-    cells: AtomicU64,
-    bytes: AtomicU64,
 }
 
-/// A cell, found by its name.
-#[derive(Debug)]
-struct Named(Arc<Cell>);
+/// The cells whose names fall into one part of a table.
+#[derive(Debug, Default)]
+struct Shard {
+    /// By the hashes of their names, which are not kept: a table that grows takes them again.
+    cells: HashTable<Arc<Cell>>,
+    /// Bytes that they take.
+    bytes: usize,
+}
 
 /// What is forgotten in one sweep.
 pub(super) struct Sweep {
@@ -65,50 +65,52 @@ impl Table {
             hash: RandomState::default(),
             forgotten: AtomicU64::new(0),
             prefixes,
-            cells: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
         }
     }
 
     /// The cell of `name`, for who wants to write a fact.
     pub(super) fn cell(&self, name: &[u8]) -> Arc<Cell> {
-        let mut shard = self.shard(name).lock();
-        if let Some(cell) = shard.get(name) {
-            return cell.0.clone();
+        let hash = self.hash(name);
+        let mut shard = self.shard(hash).lock();
+        if let Some(cell) = shard.find(hash, name) {
+            return cell.clone();
         }
         let (known, forgotten) = self.past(name);
-        self.insert(&mut shard, name, known, forgotten)
+        self.insert(&mut shard, hash, name, known, forgotten)
     }
 
     /// The cell of `name`, for a response whose request was sent when `sent` was published. `None`: a fact younger
     /// than that may have been forgotten.
     pub(super) fn cell_since(&self, name: &[u8], sent: Sequence) -> Option<Arc<Cell>> {
-        let mut shard = self.shard(name).lock();
-        if let Some(cell) = shard.get(name) {
-            return Some(cell.0.clone());
+        let hash = self.hash(name);
+        let mut shard = self.shard(hash).lock();
+        if let Some(cell) = shard.find(hash, name) {
+            return Some(cell.clone());
         }
         let (known, forgotten) = self.past(name);
-        (sent >= forgotten).then(|| self.insert(&mut shard, name, known, forgotten))
+        (sent >= forgotten).then(|| self.insert(&mut shard, hash, name, known, forgotten))
     }
 
     /// The cell of `name`, if there is one.
     pub(super) fn find(&self, name: &[u8]) -> Option<Arc<Cell>> {
-        self.shard(name).lock().get(name).map(|cell| cell.0.clone())
+        let hash = self.hash(name);
+        self.shard(hash).lock().find(hash, name).cloned()
     }
 
     /// Whether a hard fact about `name` that is younger than `since` is known, or may have been forgotten.
     pub(super) fn concerns(&self, name: &[u8], since: Sequence) -> bool {
-        let shard = self.shard(name).lock();
+        let hash = self.hash(name);
+        let shard = self.shard(hash).lock();
         let (known, forgotten) = self.past(name);
-        match shard.get(name) {
-            Some(cell) => known.and(cell.0.facts()).hard > since,
+        match shard.find(hash, name) {
+            Some(cell) => known.and(cell.facts()).hard > since,
             None => known.hard > since || forgotten > since,
         }
     }
 
     /// What is stored of `name`, and when it was last purged.
     pub(super) fn tally(&self, name: &[u8]) -> Tally {
-        self.shard(name).lock().get(name).map(|cell| cell.0.tally()).unwrap_or_default()
+        self.find(name).map(|cell| cell.tally()).unwrap_or_default()
     }
 
     /// The `most` names that most stored responses answer to, in that order, with how many. Walks the whole table, a
@@ -117,7 +119,7 @@ impl Table {
         // The least of the best is on top, to be pushed out; of equals the last by name.
         let mut best = BinaryHeap::with_capacity(most.min(1 << 10) + 1);
         for shard in &self.shards {
-            for Named(cell) in shard.lock().iter() {
+            for cell in &shard.lock().cells {
                 let entries = cell.entries();
                 let beaten =
                     best.len() == most && best.peek().is_none_or(|Reverse((least, _))| entries < *least);
@@ -142,34 +144,35 @@ impl Table {
     fn sweep_shard(&self, shard: &mut Shard, sweep: &Sweep) -> Figures {
         let tells = self.prefixes.is_some() && sweep.told.youngest() > Sequence(0);
         let mut held = Figures::default();
-        shard.retain(|Named(cell)| {
+        let mut bytes = 0;
+        shard.cells.retain(|cell| {
             let is_held = Arc::strong_count(cell) > 1;
             let fact = cell.facts().youngest();
             if !is_held && fact <= sweep.old {
                 self.forgotten.fetch_max(fact.0, Ordering::Relaxed);
-                self.cells.fetch_sub(1, Ordering::Relaxed);
-                self.bytes.fetch_sub(cell.size() as u64, Ordering::Relaxed);
                 return false;
             }
             if tells {
                 cell.learn(sweep.told.about(cell.name()));
             }
+            bytes += cell.size();
             if is_held {
                 held = held + Figures { cells: 1, bytes: cell.size() as u64 };
             }
             true
         });
+        shard.bytes = bytes;
         // Growing back costs as much as it took to get here, so room for twice as many stays.
-        if shard.capacity() > 4 * shard.len().max(16) {
-            let wanted = 2 * shard.len();
-            shard.shrink_to(wanted);
+        if shard.cells.capacity() > 4 * shard.cells.len().max(16) {
+            let wanted = 2 * shard.cells.len();
+            shard.cells.shrink_to(wanted, |cell| self.hash(cell.name()));
         }
         held
     }
 
-    /// How much is in the table.
+    /// How much is in the table. Asks one shard after the other.
     pub(super) fn figures(&self) -> Figures {
-        Figures { cells: self.cells.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        self.shards.iter().map(|shard| shard.lock().figures()).sum()
     }
 
     /// What is known about a name without asking its cell, and the number of the youngest fact that may have been
@@ -185,40 +188,42 @@ impl Table {
         }
     }
 
-    fn insert(&self, shard: &mut Shard, name: &[u8], known: Facts, forgotten: Sequence) -> Arc<Cell> {
+    fn insert(
+        &self,
+        shard: &mut Shard,
+        hash: u64,
+        name: &[u8],
+        known: Facts,
+        forgotten: Sequence,
+    ) -> Arc<Cell> {
         let cell = Cell::new(self.role, name, known.and(Facts { hard: forgotten, ..Facts::NONE }));
-        shard.insert(Named(cell.clone()));
-        self.cells.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(cell.size() as u64, Ordering::Relaxed);
+        shard.bytes += cell.size();
+        shard.cells.insert_unique(hash, cell.clone(), |cell| self.hash(cell.name()));
         cell
     }
 
-    fn shard(&self, name: &[u8]) -> &Mutex<Shard> {
-        // The remainder is below the number of shards, which is not zero.
-        let index = self.hash.hash_one(name) as usize % self.shards.len();
-        &self.shards[index]
+    fn hash(&self, name: &[u8]) -> u64 {
+        let mut hasher = self.hash.build_hasher();
+        hasher.write(name);
+        hasher.finish()
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+        // Bits that the tables inside the shards do not look at: they go by the lowest and the highest. The remainder is
+        // below the number of shards, which is not zero.
+        &self.shards[(hash >> 32) as usize % self.shards.len()]
     }
 }
 
-impl Borrow<[u8]> for Named {
-    fn borrow(&self) -> &[u8] {
-        self.0.name()
+impl Shard {
+    fn find(&self, hash: u64, name: &[u8]) -> Option<&Arc<Cell>> {
+        self.cells.find(hash, |cell| cell.name() == name)
+    }
+
+    fn figures(&self) -> Figures {
+        Figures { cells: self.cells.len() as u64, bytes: self.bytes as u64 }
     }
 }
-
-impl Hash for Named {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.name().hash(state);
-    }
-}
-
-impl PartialEq for Named {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.name() == other.0.name()
-    }
-}
-
-impl Eq for Named {}
 
 #[cfg(test)]
 mod tests {
