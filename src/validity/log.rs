@@ -36,10 +36,10 @@ pub struct Log {
     published: AtomicU64,
     /// Held from taking a number to publishing it: numbers are published in order, without gaps.
     publishing: Mutex<()>,
-    everything: Arc<Cell>,
+    everything: Cell,
     /// What the last response without tags answers to beside its URL: the next is likely to answer to the same. Holds
     /// nothing by itself, so that all of it can be forgotten.
-    untagged: Mutex<Option<Weak<[Arc<Cell>]>>>,
+    untagged: Mutex<Option<Weak<[Cell]>>>,
     urls: Table,
     hosts: Table,
     tags: Table,
@@ -165,7 +165,7 @@ impl Log {
         let complete = self.all_but_url(subjects, |table, name| {
             let Some(cell) = table.cell_since(name, sent) else { return false };
             // Response fields repeat themselves; a handful of pointers is compared faster than hashed.
-            if !others.iter().any(|known| Arc::ptr_eq(known, &cell)) {
+            if !others.iter().any(|known| known.is(&cell)) {
                 others.push(cell);
             }
             true
@@ -175,10 +175,12 @@ impl Log {
     }
 
     /// The list of the last response that answered to these, if that is still there.
-    fn shared(&self, cells: &[Arc<Cell>]) -> Arc<[Arc<Cell>]> {
+    fn shared(&self, cells: &[Cell]) -> Arc<[Cell]> {
         let mut last = self.untagged.lock();
         let known = last.as_ref().and_then(Weak::upgrade);
-        let is_same = |known: &Arc<[_]>| known.iter().map(Arc::as_ptr).eq(cells.iter().map(Arc::as_ptr));
+        let is_same = |known: &Arc<[Cell]>| {
+            known.len() == cells.len() && known.iter().zip(cells).all(|(one, other)| one.is(other))
+        };
         known.filter(is_same).unwrap_or_else(|| {
             let cells = Arc::from(cells);
             *last = Some(Arc::downgrade(&cells));
@@ -312,7 +314,7 @@ impl Log {
 
 /// Where a publication writes.
 pub(super) enum Place<'a> {
-    Cell(Arc<Cell>),
+    Cell(Cell),
     Prefix(&'a [u8]),
 }
 

@@ -11,18 +11,18 @@ use super::sync::Arc;
 /// that each response is counted once in each of its cells, and checked against purges of everything like against any other.
 #[derive(Clone, Debug)]
 pub struct Marks {
-    url: Arc<Cell>,
-    others: Arc<[Arc<Cell>]>,
+    url: Cell,
+    others: Arc<[Cell]>,
 }
 
 impl Marks {
-    pub(super) fn new(url: Arc<Cell>, others: Arc<[Arc<Cell>]>) -> Self {
+    pub(super) fn new(url: Cell, others: Arc<[Cell]>) -> Self {
         Self { url, others }
     }
 
     /// What answers to the subjects of both: of a response combined from parts, or changed by a 304.
     pub fn union(&self, other: &Marks) -> Marks {
-        let added: Vec<_> = other.all().filter(|cell| !self.answers_to(cell)).cloned().collect();
+        let added: Vec<_> = other.cells().filter(|cell| !self.answers_to(cell)).cloned().collect();
         if added.is_empty() {
             return self.clone();
         }
@@ -60,20 +60,16 @@ impl Marks {
     }
 
     pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
-        self.all().map(Arc::as_ref)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<Cell>> {
         std::iter::once(&self.url).chain(self.others.iter())
     }
 
-    pub(super) fn answers_to(&self, cell: &Arc<Cell>) -> bool {
-        self.all().any(|known| Arc::ptr_eq(known, cell))
+    pub(super) fn answers_to(&self, cell: &Cell) -> bool {
+        self.cells().any(|known| known.is(cell))
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.all().count()
+        self.cells().count()
     }
 }
 
@@ -83,13 +79,13 @@ mod tests {
     use super::super::facts::Facts;
     use super::*;
 
-    fn cell(name: &str) -> Arc<Cell> {
+    fn cell(name: &str) -> Cell {
         Cell::new(Role::Tag, name.as_bytes(), Facts::NONE)
     }
 
-    fn marks(cells: &[&Arc<Cell>]) -> Marks {
+    fn marks(cells: &[&Cell]) -> Marks {
         let (first, others) = cells.split_first().unwrap();
-        Marks::new(Arc::clone(first), others.iter().map(|cell| Arc::clone(cell)).collect())
+        Marks::new((*first).clone(), others.iter().copied().cloned().collect())
     }
 
     #[test]
@@ -105,9 +101,9 @@ mod tests {
     fn a_shared_cell_is_charged_in_shares() {
         let shared = cell("shared");
         let first = marks(&[&cell("own"), &shared]);
-        let alone = first.size();
+        let (alone, whole) = (first.size(), shared.size());
         (0..9).for_each(|_| marks(&[&shared]).hold(1));
-        assert_eq!(first.size(), alone - shared.size() + shared.size() / 10);
+        assert_eq!(first.size(), alone - whole + shared.size() / 10);
     }
 
     #[test]

@@ -87,30 +87,71 @@ impl<T> RwLock<T> {
     }
 }
 
+/// Made once, by whoever comes first.
+#[derive(Debug)]
+pub(super) struct OnceBox<T>(once_cell::race::OnceBox<T>);
+
+impl<T> Default for OnceBox<T> {
+    fn default() -> Self {
+        Self(once_cell::race::OnceBox::new())
+    }
+}
+
+impl<T> OnceBox<T> {
+    pub(super) fn get(&self) -> Option<&T> {
+        switch();
+        self.0.get()
+    }
+
+    pub(super) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
+        match self.get() {
+            Some(made) => made,
+            None => {
+                // Somebody else may come first yet.
+                switch();
+                self.0.get_or_init(make)
+            }
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct AtomicU64(atomic::AtomicU64);
 
+#[derive(Debug, Default)]
+pub(super) struct AtomicU32(atomic::AtomicU32);
+
 macro_rules! operations {
-    ($($name:ident($($value:ident)?) -> $out:ty;)*) => {$(
-        pub(super) fn $name(&self, $($value: u64,)? ordering: Ordering) -> $out {
-            switch();
-            self.0.$name($($value,)? ordering)
+    ($of:ident($word:ty): $($name:ident($($value:ident)?) -> $out:ty;)*) => {
+        impl $of {
+            pub(super) fn new(value: $word) -> Self {
+                Self(atomic::$of::new(value))
+            }
+
+            $(
+                pub(super) fn $name(&self, $($value: $word,)? ordering: Ordering) -> $out {
+                    switch();
+                    self.0.$name($($value,)? ordering)
+                }
+            )*
         }
-    )*};
+    };
 }
 
-impl AtomicU64 {
-    pub(super) fn new(value: u64) -> Self {
-        Self(atomic::AtomicU64::new(value))
-    }
+operations! {
+    AtomicU64(u64):
+    load() -> u64;
+    store(value) -> ();
+    swap(value) -> u64;
+    fetch_add(value) -> u64;
+    fetch_sub(value) -> u64;
+    fetch_max(value) -> u64;
+    fetch_min(value) -> u64;
+}
 
-    operations! {
-        load() -> u64;
-        store(value) -> ();
-        swap(value) -> u64;
-        fetch_add(value) -> u64;
-        fetch_sub(value) -> u64;
-        fetch_max(value) -> u64;
-        fetch_min(value) -> u64;
-    }
+operations! {
+    AtomicU32(u32):
+    load() -> u32;
+    fetch_add(value) -> u32;
+    fetch_sub(value) -> u32;
 }

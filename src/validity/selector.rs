@@ -2,7 +2,6 @@
 
 use super::cell::{Cell, Role};
 use super::marks::Marks;
-use super::sync::Arc;
 
 /// The responses that a fact about one subject would speak of. Made by [`Log::selector`](super::Log::selector).
 #[derive(Debug)]
@@ -12,7 +11,7 @@ pub struct Selector(pub(super) Choice);
 pub(super) enum Choice {
     /// Nothing that was stored when the selector was made.
     Nothing,
-    Cell(Arc<Cell>),
+    Cell(Cell),
     Prefix(Box<[u8]>),
 }
 

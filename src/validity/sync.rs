@@ -3,12 +3,18 @@
 
 pub(super) use std::sync::atomic::Ordering;
 pub(super) use std::sync::{Arc, Weak};
+pub(super) use triomphe::{Arc as Counted, ThinArc};
 
 #[cfg(not(test))]
-pub(super) use std::{hash::RandomState, sync::atomic::AtomicU64};
+pub(super) use once_cell::race::OnceBox;
+
+#[cfg(not(test))]
+pub(super) use std::hash::RandomState;
+#[cfg(not(test))]
+pub(super) use std::sync::atomic::{AtomicU32, AtomicU64};
 
 #[cfg(not(test))]
 pub(super) use parking_lot::{Mutex, MutexGuard, RwLock};
 
 #[cfg(test)]
-pub(super) use super::model::{AtomicU64, Mutex, MutexGuard, RandomState, RwLock};
+pub(super) use super::model::{AtomicU32, AtomicU64, Mutex, MutexGuard, OnceBox, RandomState, RwLock};

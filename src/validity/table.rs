@@ -1,7 +1,7 @@
 //! Finds the cell of a subject by its name, and forgets cells that have become pointless.
 //!
 //! A cell is of use as long as a response holds it, and as long as a flight may still come for it that was sent before
-//! its youngest fact. The first shows in the count of its `Arc`. The second is bounded in time: [`Table::sweep`] drops a
+//! its youngest fact. The first shows in how many hold it. The second is bounded in time: [`Table::sweep`] drops a
 //! cell that nobody holds once its fact is a whole sweep old, and remembers in `forgotten` how young the facts were
 //! that went so. A flight older than that cannot be told whether it was purged, and is told so.
 
@@ -23,8 +23,8 @@ use super::tree::Tree;
 #[derive(Debug)]
 pub(super) struct Table {
     role: Role,
-    /// INVARIANT: the table's `Arc` of a cell is cloned under the lock of its shard only. So a count of one, seen under
-    /// that lock, stays one until the lock is released: nobody holds the cell, and nobody is about to.
+    /// INVARIANT: the table's own hold on a cell is cloned under the lock of its shard only. So a cell that is not shared,
+    /// seen under that lock, stays so until the lock is released: nobody holds it, and nobody is about to.
     shards: Box<[Mutex<Shard>]>,
     /// With a secret of the process: clients choose the names, and must not choose where they fall.
     hash: RandomState,
@@ -43,7 +43,7 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 struct Shard {
     /// By the hashes of their names, which are not kept: a table that grows takes them again.
-    cells: HashTable<Arc<Cell>>,
+    cells: HashTable<Cell>,
     /// Bytes that they take.
     bytes: usize,
 }
@@ -69,7 +69,7 @@ impl Table {
     }
 
     /// The cell of `name`, for who wants to write a fact.
-    pub(super) fn cell(&self, name: &[u8]) -> Arc<Cell> {
+    pub(super) fn cell(&self, name: &[u8]) -> Cell {
         let hash = self.hash(name);
         let mut shard = self.shard(hash).lock();
         if let Some(cell) = shard.find(hash, name) {
@@ -81,7 +81,7 @@ impl Table {
 
     /// The cell of `name`, for a response whose request was sent when `sent` was published. `None`: a fact younger
     /// than that may have been forgotten.
-    pub(super) fn cell_since(&self, name: &[u8], sent: Sequence) -> Option<Arc<Cell>> {
+    pub(super) fn cell_since(&self, name: &[u8], sent: Sequence) -> Option<Cell> {
         let hash = self.hash(name);
         let mut shard = self.shard(hash).lock();
         if let Some(cell) = shard.find(hash, name) {
@@ -92,7 +92,7 @@ impl Table {
     }
 
     /// The cell of `name`, if there is one.
-    pub(super) fn find(&self, name: &[u8]) -> Option<Arc<Cell>> {
+    pub(super) fn find(&self, name: &[u8]) -> Option<Cell> {
         let hash = self.hash(name);
         self.shard(hash).lock().find(hash, name).cloned()
     }
@@ -146,7 +146,7 @@ impl Table {
         let mut held = Figures::default();
         let mut bytes = 0;
         shard.cells.retain(|cell| {
-            let is_held = Arc::strong_count(cell) > 1;
+            let is_held = cell.is_shared();
             let fact = cell.facts().youngest();
             if !is_held && fact <= sweep.old {
                 self.forgotten.fetch_max(fact.0, Ordering::Relaxed);
@@ -188,14 +188,7 @@ impl Table {
         }
     }
 
-    fn insert(
-        &self,
-        shard: &mut Shard,
-        hash: u64,
-        name: &[u8],
-        known: Facts,
-        forgotten: Sequence,
-    ) -> Arc<Cell> {
+    fn insert(&self, shard: &mut Shard, hash: u64, name: &[u8], known: Facts, forgotten: Sequence) -> Cell {
         let cell = Cell::new(self.role, name, known.and(Facts { hard: forgotten, ..Facts::NONE }));
         shard.bytes += cell.size();
         shard.cells.insert_unique(hash, cell.clone(), |cell| self.hash(cell.name()));
@@ -216,7 +209,7 @@ impl Table {
 }
 
 impl Shard {
-    fn find(&self, hash: u64, name: &[u8]) -> Option<&Arc<Cell>> {
+    fn find(&self, hash: u64, name: &[u8]) -> Option<&Cell> {
         self.cells.find(hash, |cell| cell.name() == name)
     }
 
@@ -251,8 +244,8 @@ mod tests {
         table.cell(b"pointless");
         let left = Figures { cells: 1, bytes: held.size() as u64 };
         assert_eq!((table.sweep(&up_to(9)), table.figures()), (left, left));
-        assert!(Arc::ptr_eq(&held, &table.cell(b"held")));
-        assert!(table.cell_since(b"held", Sequence(0)).is_some_and(|cell| Arc::ptr_eq(&held, &cell)));
+        assert!(held.is(&table.cell(b"held")));
+        assert!(table.cell_since(b"held", Sequence(0)).is_some_and(|cell| held.is(&cell)));
     }
 
     #[test]
@@ -322,7 +315,7 @@ mod tests {
         }
         let Figures { cells, bytes } = table.figures();
         assert_eq!(cells, 1000);
-        assert!(bytes > 1000 * size_of::<Cell>() as u64);
+        assert!(bytes > 1000 * 32);
         table.sweep(&up_to(0));
         assert_eq!(table.figures(), Figures::default());
     }
