@@ -20,6 +20,8 @@ use crate::clock::Moment;
 const GROUP: Group<'static> = Group { origin: "http://a.example:81", name: "g" };
 const SUBJECTS: Subjects<'static> =
     Subjects { host: "a.example", url: "a.example:81/x", tags: &["t"], groups: &[GROUP] };
+/// Without tags, groups and port: what it answers to beside its URL is remembered for the next of its host.
+const COMMON: Subjects<'static> = Subjects { host: "a.example", url: "a.example/x", tags: &[], groups: &[] };
 const ALL: [Subject<'static>; 9] = [
     Subject::Url("a.example:81/x"),
     Subject::Url("a.example/x"),
@@ -39,6 +41,8 @@ const ELSEWHERE: Fact<'static> = Fact { subject: Subject::Tag("elsewhere"), kind
 /// A log, an origin, and a slot to store its answer in.
 struct World {
     log: Arc<Log>,
+    /// What the origin's answer answers to.
+    subjects: Subjects<'static>,
     /// What is purged.
     subject: Subject<'static>,
     /// What the origin answers.
@@ -70,11 +74,15 @@ type Job = fn(&World);
 
 /// Plays `start` in a new world, then all jobs in threads of their own, then `serve`; in many orders.
 fn explore(subject: Subject<'static>, start: Job, jobs: &[Job]) -> Arc<Seen> {
+    explore_of(SUBJECTS, subject, start, jobs)
+}
+
+fn explore_of(subjects: Subjects<'static>, subject: Subject<'static>, start: Job, jobs: &[Job]) -> Arc<Seen> {
     let seen: Arc<Seen> = Arc::default();
     let scenario = {
         let (seen, jobs) = (seen.clone(), jobs.to_vec());
         move || {
-            let world = World::new(subject, &seen);
+            let world = World::new(subjects, subject, &seen);
             start(&world);
             let threads: Vec<_> = jobs
                 .iter()
@@ -94,10 +102,11 @@ fn explore(subject: Subject<'static>, start: Job, jobs: &[Job]) -> Arc<Seen> {
 }
 
 impl World {
-    fn new(subject: Subject<'static>, seen: &Arc<Seen>) -> Arc<Self> {
+    fn new(subjects: Subjects<'static>, subject: Subject<'static>, seen: &Arc<Seen>) -> Arc<Self> {
         Arc::new(Self {
             // More shards would make more steps, and the orders that matter rarer among all.
             log: Log::with_shards(1, 1),
+            subjects,
             subject,
             origin: AtomicU64::new(0),
             promised: AtomicU64::new(0),
@@ -143,7 +152,7 @@ impl World {
     fn write(&self) {
         let sent = self.log.published();
         let version = self.origin.fetch_add(1, Ordering::SeqCst) + 1;
-        let marks = self.log.intern(&SUBJECTS, sent).expect("nothing is forgotten here");
+        let marks = self.log.intern(&self.subjects, sent).expect("nothing is forgotten here");
         let (own, now) = ([Fact { subject: URL, kind: Kind::Hard }], self.next_moment());
         let (number, is_untouched) = self.log.publish_own(&own, now, &marks, &Stamp::new(sent));
         self.promised.fetch_max(version, Ordering::SeqCst);
@@ -162,7 +171,7 @@ impl World {
     }
 
     fn arrive(&self, sent: Sequence, version: u64) {
-        let Some(marks) = self.log.intern(&SUBJECTS, sent) else { return count(&self.seen.turned_away) };
+        let Some(marks) = self.log.intern(&self.subjects, sent) else { return count(&self.seen.turned_away) };
         self.store(Stored { version, marks, stamp: Stamp::new(sent) });
     }
 
@@ -364,6 +373,30 @@ fn a_flight_that_is_older_than_what_is_forgotten_is_not_stored() {
             ],
         );
         assert!(happened(&seen.fresh) && happened(&seen.dead) && happened(&seen.turned_away), "{subject:?}");
+    }
+}
+
+#[test]
+fn what_responses_of_a_host_have_in_common_hides_no_purge() {
+    for subject in [Subject::Host("a.example"), Subject::Everything, URL] {
+        let seen = explore_of(
+            COMMON,
+            subject,
+            World::fetch,
+            &[
+                World::fetch,
+                |world| {
+                    world.purge(Kind::Hard);
+                    world.sweep();
+                    world.sweep();
+                },
+                |world| {
+                    world.fetch();
+                    world.serve();
+                },
+            ],
+        );
+        assert!(happened(&seen.fresh) && happened(&seen.dead), "{subject:?}");
     }
 }
 

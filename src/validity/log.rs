@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use super::cell::{Cell, Role, Tally};
+use super::commons::Commons;
 use super::facts::{Facts, Verdict};
 use super::figures::Figures;
-use super::marks::Marks;
+use super::marks::{List, Marks};
 use super::prefixes::Prefixes;
 use super::selector::{Choice, Selector};
 use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Kind, Subject, Subjects};
-use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak};
+use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 use super::table::{Sweep, Table};
 use crate::clock::Moment;
 
@@ -20,8 +21,8 @@ mod tests;
 /// Every response that is stored passes through the tables of URLs and tags; and a sweep holds one shard at a time, so
 /// the more there are, the shorter somebody waits for it.
 const MANY_SHARDS: usize = 256;
-/// There are few hosts, and they are found by reading.
-const FEW_SHARDS: usize = 8;
+/// There are few hosts, and they are found by reading. As many have their lists remembered.
+const FEW_SHARDS: usize = 32;
 /// As many cells that nobody holds as are held, and so many more, may wait for their sweep.
 const MANY_CELLS: u64 = 1 << 14;
 /// The same for the bytes they take, since the names are as long as clients make them.
@@ -37,9 +38,7 @@ pub struct Log {
     /// Held from taking a number to publishing it: numbers are published in order, without gaps.
     publishing: Mutex<()>,
     everything: Cell,
-    /// What the last response without tags answers to beside its URL: the next is likely to answer to the same. Holds
-    /// nothing by itself, so that all of it can be forgotten.
-    untagged: Mutex<Option<Weak<[Cell]>>>,
+    commons: Commons,
     urls: Table,
     hosts: Table,
     tags: Table,
@@ -87,7 +86,7 @@ impl Log {
             published: AtomicU64::new(0),
             publishing: Mutex::new(()),
             everything: Cell::new(Role::Everything, b"", Facts::NONE),
-            untagged: Mutex::default(),
+            commons: Commons::new(few),
             urls: Table::new(Role::Url, many, Some(prefixes.clone())),
             hosts: Table::new(Role::Host, few, None),
             tags: Table::new(Role::Tag, many, None),
@@ -160,6 +159,23 @@ impl Log {
     /// purged. It may go to those whose requests arrived before it was asked for, and must not be stored.
     pub fn intern(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<Marks> {
         let url = self.urls.cell_since(subjects.url.as_bytes(), sent)?;
+        let others =
+            if subjects.are_common() { self.common(subjects, sent) } else { self.others(subjects, sent) };
+        Some(Marks::new(url, others?))
+    }
+
+    /// As [`others`](Self::others), shared with the last response of the host.
+    fn common(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<List> {
+        let host = subjects.host.as_bytes();
+        self.commons.of(host).or_else(|| {
+            let list = self.others(subjects, sent)?;
+            self.commons.keep(host, &list);
+            Some(list)
+        })
+    }
+
+    /// The cells of all but the URL.
+    fn others(&self, subjects: &Subjects<'_>, sent: Sequence) -> Option<List> {
         let mut others = Vec::with_capacity(4 + subjects.tags.len() + subjects.groups.len());
         others.push(self.everything.clone());
         let complete = self.all_but_url(subjects, |table, name| {
@@ -170,22 +186,7 @@ impl Log {
             }
             true
         });
-        let is_tagged = !(subjects.tags.is_empty() && subjects.groups.is_empty());
-        complete.then(|| Marks::new(url, if is_tagged { others.into() } else { self.shared(&others) }))
-    }
-
-    /// The list of the last response that answered to these, if that is still there.
-    fn shared(&self, cells: &[Cell]) -> Arc<[Cell]> {
-        let mut last = self.untagged.lock();
-        let known = last.as_ref().and_then(Weak::upgrade);
-        let is_same = |known: &Arc<[Cell]>| {
-            known.len() == cells.len() && known.iter().zip(cells).all(|(one, other)| one.is(other))
-        };
-        known.filter(is_same).unwrap_or_else(|| {
-            let cells = Arc::from(cells);
-            *last = Some(Arc::downgrade(&cells));
-            cells
-        })
+        complete.then(|| List::of(others))
     }
 
     /// Whether a hard purge of any of these subjects may have been published after `since`. For a response that is not
@@ -274,6 +275,7 @@ impl Log {
     /// Forgets cells that nobody holds and facts about prefixes, if they were published before the last sweep began. To
     /// be called about every minute: flights that take longer than that for their response head may go unstored.
     pub fn sweep(&self) {
+        self.commons.clear();
         let old = Sequence(self.swept.swap(self.published().0, Ordering::Relaxed));
         let sweep = Sweep { old, told: self.prefixes.old() };
         let held: Figures = self.tables().map(|table| table.sweep(&sweep)).sum();

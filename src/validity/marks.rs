@@ -1,7 +1,7 @@
 //! What a response answers to, as it is carried with it.
 
 use super::cell::{Cell, Role};
-use super::sync::Arc;
+use super::sync::ThinArc;
 
 /// The cells of everything that a response answers to. Holding them keeps them from being forgotten.
 ///
@@ -12,11 +12,34 @@ use super::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Marks {
     url: Cell,
-    others: Arc<[Cell]>,
+    others: List,
+}
+
+/// Cells in one allocation, to which a single word points. Clones are the same list.
+#[derive(Clone, Debug)]
+pub(super) struct List(ThinArc<(), Cell>);
+
+impl List {
+    pub(super) fn of(cells: Vec<Cell>) -> Self {
+        Self(ThinArc::from_header_and_iter((), cells.into_iter()))
+    }
+
+    pub(super) fn cells(&self) -> &[Cell] {
+        &self.0.slice
+    }
+
+    /// Bytes that it takes: how many hold it, and how many cells it has, are a word each.
+    fn size(&self) -> usize {
+        2 * size_of::<usize>() + size_of_val(self.cells())
+    }
+
+    pub(super) fn holders(&self) -> usize {
+        ThinArc::strong_count(&self.0)
+    }
 }
 
 impl Marks {
-    pub(super) fn new(url: Cell, others: Arc<[Cell]>) -> Self {
+    pub(super) fn new(url: Cell, others: List) -> Self {
         Self { url, others }
     }
 
@@ -26,7 +49,7 @@ impl Marks {
         if added.is_empty() {
             return self.clone();
         }
-        Self::new(self.url.clone(), self.others.iter().cloned().chain(added).collect())
+        Self::new(self.url.clone(), List::of([self.others.cells(), &added].concat()))
     }
 
     /// Counts a response of `bytes` in all that it answers to, until it is [let go](Self::let_go).
@@ -55,12 +78,12 @@ impl Marks {
         let holders = |cell: &Cell| usize::try_from(cell.entries()).unwrap_or(usize::MAX).saturating_add(1);
         let cells: usize = self.cells().map(|cell| cell.size() / holders(cell)).sum();
         // One may be that of the answer on its way.
-        let sharers = Arc::strong_count(&self.others).saturating_sub(1).max(1);
-        cells + (2 * size_of::<usize>() + size_of_val(&*self.others)) / sharers
+        let sharers = self.others.holders().saturating_sub(1).max(1);
+        cells + self.others.size() / sharers
     }
 
     pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
-        std::iter::once(&self.url).chain(self.others.iter())
+        std::iter::once(&self.url).chain(self.others.cells())
     }
 
     pub(super) fn answers_to(&self, cell: &Cell) -> bool {
@@ -85,7 +108,7 @@ mod tests {
 
     fn marks(cells: &[&Cell]) -> Marks {
         let (first, others) = cells.split_first().unwrap();
-        Marks::new((*first).clone(), others.iter().copied().cloned().collect())
+        Marks::new((*first).clone(), List::of(others.iter().copied().cloned().collect()))
     }
 
     #[test]

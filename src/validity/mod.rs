@@ -33,6 +33,7 @@
 //! Not here: who may purge, parsing of targets.
 
 mod cell;
+mod commons;
 mod facts;
 mod figures;
 mod log;

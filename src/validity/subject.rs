@@ -67,11 +67,23 @@ impl<'a> Subjects<'a> {
         Self { host, url, tags: &[], groups: &[] }
     }
 
+    /// Whether it answers to nothing but its URL, its host and everything.
+    pub(super) fn are_common(&self) -> bool {
+        self.tags.is_empty() && self.groups.is_empty() && !self.have_port()
+    }
+
     /// The authority, if it has a port, and the URL without that port.
     pub(super) fn with_port(&self) -> Option<(&'a str, String)> {
-        let end = self.url.find(['/', '?']).unwrap_or(self.url.len());
-        let (authority, rest) = self.url.split_at(end);
-        (authority != self.host).then(|| (authority, [self.host, rest].concat()))
+        self.have_port().then(|| {
+            let end = self.url.find(['/', '?']).unwrap_or(self.url.len());
+            let (authority, rest) = self.url.split_at(end);
+            (authority, [self.host, rest].concat())
+        })
+    }
+
+    fn have_port(&self) -> bool {
+        let rest = self.url.strip_prefix(self.host);
+        rest.is_none_or(|rest| !rest.is_empty() && !rest.starts_with(['/', '?']))
     }
 }
 
@@ -94,10 +106,23 @@ mod tests {
     fn a_port_shows_in_the_url_only() {
         let plain = Subjects::address("example.com", "example.com/a?b");
         assert_eq!(plain.with_port(), None);
+        assert_eq!(Subjects::address("example.com", "example.com?b").with_port(), None);
+        assert_eq!(Subjects::address("example.com", "example.com").with_port(), None);
         let ported = Subjects::address("example.com", "example.com:8080/a?b");
         assert_eq!(ported.with_port(), Some(("example.com:8080", "example.com/a?b".to_owned())));
         let v6 = Subjects::address("[::1]", "[::1]:81/");
         assert_eq!(v6.with_port(), Some(("[::1]:81", "[::1]/".to_owned())));
+    }
+
+    #[test]
+    fn a_tag_a_group_or_a_port_is_not_common() {
+        let plain = Subjects::address("example.com", "example.com/");
+        assert!(plain.are_common());
+        assert!(!Subjects { tags: &["t"], ..plain }.are_common());
+        assert!(
+            !Subjects { groups: &[Group { origin: "http://example.com", name: "g" }], ..plain }.are_common()
+        );
+        assert!(!Subjects::address("example.com", "example.com:8080/").are_common());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Every primitive that the log's correctness rests on comes through here. In tests a model checker stands in for all
 //! of them: see `interleavings`.
 
+pub(super) use std::sync::Arc;
 pub(super) use std::sync::atomic::Ordering;
-pub(super) use std::sync::{Arc, Weak};
 pub(super) use triomphe::{Arc as Counted, ThinArc};
 
 #[cfg(not(test))]
