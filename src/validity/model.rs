@@ -154,4 +154,5 @@ operations! {
     load() -> u32;
     fetch_add(value) -> u32;
     fetch_sub(value) -> u32;
+    fetch_max(value) -> u32;
 }
