@@ -107,7 +107,12 @@ impl Cell {
 
     /// Whether it is the same cell, which for cells of one table is the same name.
     pub(super) fn is(&self, other: &Cell) -> bool {
-        self.0.as_ptr() == other.0.as_ptr()
+        self.address() == other.address()
+    }
+
+    /// Where it lies in memory.
+    pub(super) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
     }
 
     /// Adds facts, in whatever order they come.

@@ -13,6 +13,7 @@ use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Kind, Subject, Subjects};
 use super::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering};
 use super::table::{Sweep, Table};
+use super::touched::Touched;
 use crate::clock::Moment;
 
 #[cfg(test)]
@@ -21,6 +22,8 @@ mod tests;
 /// Every response that is stored passes through the tables of URLs and tags; and a sweep holds one shard at a time, so
 /// the more there are, the shorter somebody waits for it.
 const MANY_SHARDS: usize = 256;
+/// Of the table by which checks see what has changed: 32 KiB in all.
+const PLACES_PER_SHARD: usize = 16;
 /// There are few hosts, and they are found by reading. As many have their lists remembered.
 const FEW_SHARDS: usize = 32;
 /// As many cells that nobody holds as are held, and so many more, may wait for their sweep.
@@ -44,6 +47,7 @@ pub struct Log {
     tags: Table,
     groups: Table,
     prefixes: Arc<Prefixes>,
+    touched: Arc<Touched>,
     /// What was published when the last sweep began.
     /// INVARIANT: read from `published` before that sweep looked at anything. So facts up to it have been there for a
     /// whole sweep when the next one drops them, however the two overlap with publications.
@@ -82,16 +86,19 @@ impl Log {
     /// With so many shards in the tables of URLs and tags, and so few in those of hosts and groups.
     pub(super) fn with_shards(many: usize, few: usize) -> Arc<Self> {
         let prefixes: Arc<Prefixes> = Arc::default();
+        let touched = Arc::new(Touched::new(PLACES_PER_SHARD * many));
+        let table = |role, shards, prefixes| Table::new(role, shards, prefixes, touched.clone());
         Arc::new(Self {
             published: AtomicU64::new(0),
             publishing: Mutex::new(()),
             everything: Cell::new(Role::Everything, b"", Facts::NONE),
             commons: Commons::new(few),
-            urls: Table::new(Role::Url, many, Some(prefixes.clone())),
-            hosts: Table::new(Role::Host, few, None),
-            tags: Table::new(Role::Tag, many, None),
-            groups: Table::new(Role::Group, few, None),
+            urls: table(Role::Url, many, Some(prefixes.clone())),
+            hosts: table(Role::Host, few, None),
+            tags: table(Role::Tag, many, None),
+            groups: table(Role::Group, few, None),
             prefixes,
+            touched,
             swept: AtomicU64::new(0),
             held_cells: AtomicU64::new(0),
             held_bytes: AtomicU64::new(0),
@@ -223,11 +230,15 @@ impl Log {
         Some(Alive { softened: stamp.softened() })
     }
 
-    /// Looks at every cell; `published` was read before. `None`: dead.
+    /// Looks at every cell that may have learned something since the last look; `published` was read before. `None`: dead.
     pub(super) fn look(&self, marks: &Marks, stamp: &Stamp, published: Sequence) -> Option<()> {
-        let prefixes_purged = self.prefixes.youngest() > stamp.looked_up();
+        let looked_up = stamp.looked_up();
+        let prefixes_purged = self.prefixes.youngest() > looked_up;
         let mut softened: Option<Moment> = None;
         for cell in marks.cells() {
+            if !prefixes_purged && self.touched.youngest(cell) <= looked_up {
+                continue;
+            }
             // Prefixes first: a fact that is not there any more was told to the cell before it went.
             let by_prefix = match cell.role() {
                 Role::Url if prefixes_purged => self.prefixes.about(cell.name()),
@@ -331,7 +342,10 @@ impl Publication<'_> {
     pub(super) fn write(&self, place: &Place<'_>, kind: Kind, now: Moment) {
         let fact = Facts::one(kind, self.number, now);
         match place {
-            Place::Cell(cell) => cell.learn(fact),
+            Place::Cell(cell) => {
+                self.log.touched.note(cell, self.number);
+                cell.learn(fact);
+            }
             Place::Prefix(prefix) => self.log.prefixes.learn(prefix, fact),
         }
     }

@@ -16,7 +16,8 @@
 //!   response holds its cells directly ([`Marks`]), so a check is one load per cell, and a purge by tag is one store
 //!   however many responses carry the tag.
 //! - A check that found a response alive is memoised with the number published *before* it began. Until something
-//!   else is published, the next check is two loads and a comparison.
+//!   else is published, the next check is two loads and a comparison. After that, it looks at those cells only that may
+//!   have [learned](touched) something since.
 //! - Facts about **prefixes** lie in a [tree](prefixes), which a check walks along the URL, if it has not been purged
 //!   by any prefix since the last check. The sweep hands old ones on to the cells of the URLs that they speak of.
 //! - What nobody holds and nobody in flight can ask for is [forgotten](table), so that the log stays bounded.
@@ -44,6 +45,7 @@ mod stamp;
 mod subject;
 mod sync;
 mod table;
+mod touched;
 mod tree;
 
 #[cfg(test)]

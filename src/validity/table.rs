@@ -17,6 +17,7 @@ use super::figures::Figures;
 use super::prefixes::Prefixes;
 use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, RandomState};
+use super::touched::Touched;
 use super::tree::Tree;
 
 /// The cells of all subjects of one kind.
@@ -37,6 +38,7 @@ pub(super) struct Table {
     /// INVARIANT: a cell knows all of them that are forgotten there. It is told at its birth of those that are not, or
     /// of `forgotten`; and of those that are about to be by a sweep, which passes its shard before they go.
     prefixes: Option<Arc<Prefixes>>,
+    touched: Arc<Touched>,
 }
 
 /// The cells whose names fall into one part of a table.
@@ -58,13 +60,19 @@ pub(super) struct Sweep {
 
 impl Table {
     /// With prefixes: the names are URLs, which answer to those too.
-    pub(super) fn new(role: Role, shards: usize, prefixes: Option<Arc<Prefixes>>) -> Self {
+    pub(super) fn new(
+        role: Role,
+        shards: usize,
+        prefixes: Option<Arc<Prefixes>>,
+        touched: Arc<Touched>,
+    ) -> Self {
         Self {
             role,
             shards: (0..shards.max(1)).map(|_| Mutex::new(Shard::default())).collect(),
             hash: RandomState::default(),
             forgotten: AtomicU64::new(0),
             prefixes,
+            touched,
         }
     }
 
@@ -190,6 +198,7 @@ impl Table {
 
     fn insert(&self, shard: &mut Shard, hash: u64, name: &[u8], known: Facts, forgotten: Sequence) -> Cell {
         let cell = Cell::new(self.role, name, known.and(Facts { hard: forgotten, ..Facts::NONE }));
+        self.touched.note(&cell, forgotten);
         shard.bytes += cell.size();
         shard.cells.insert_unique(hash, cell.clone(), |cell| self.hash(cell.name()));
         cell
@@ -224,8 +233,12 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
 
+    fn touched() -> Arc<Touched> {
+        Arc::new(Touched::new(16))
+    }
+
     fn table(shards: usize) -> Table {
-        Table::new(Role::Tag, shards, None)
+        Table::new(Role::Tag, shards, None, touched())
     }
 
     fn up_to(old: u64) -> Sweep {
@@ -285,9 +298,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_that_is_born_with_what_was_forgotten_has_been_touched() {
+        let table = table(1);
+        table.cell(b"t").learn(hard(5));
+        table.sweep(&up_to(5));
+        let anew = table.cell(b"t");
+        assert_eq!(table.touched.youngest(&anew), Sequence(5));
+    }
+
+    #[test]
     fn the_cell_of_a_url_knows_the_prefixes_that_were_purged_before_it_was_made() {
         let prefixes = Arc::new(Prefixes::default());
-        let table = Table::new(Role::Url, 1, Some(prefixes.clone()));
+        let table = Table::new(Role::Url, 1, Some(prefixes.clone()), touched());
         prefixes.learn(b"a.example/x", hard(3));
         assert_eq!(table.cell(b"a.example/x/1").facts().hard, Sequence(3));
         assert_eq!(table.cell(b"a.example/y").facts().hard, Sequence(0));
@@ -299,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_sweep_tells_the_cells_that_stay_of_prefixes() {
-        let table = Table::new(Role::Url, 2, Some(Arc::default()));
+        let table = Table::new(Role::Url, 2, Some(Arc::default()), touched());
         let (hit, missed) = (table.cell(b"a.example/x/1"), table.cell(b"a.example/y"));
         let mut told = Tree::default();
         told.add(b"a.example/x", hard(3));

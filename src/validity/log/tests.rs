@@ -71,6 +71,19 @@ fn a_purge_of_something_else_leaves_it_alone() {
     assert_eq!(log.check(&marks, &stamp).unwrap().softened(), None);
 }
 
+/// Kills: only what the last publication has touched looked at.
+#[test]
+fn a_purge_is_found_though_others_came_since() {
+    for subject in [Subject::Tag("t"), Subject::Url("a.example:81/x"), Subject::Everything] {
+        let log = Log::new();
+        let (marks, stamp) = stored(&log);
+        assert!(log.check(&marks, &stamp).is_some());
+        log.publish(&[hard(subject)], at(1));
+        log.publish(&[hard(Subject::Tag("elsewhere"))], at(2));
+        assert!(log.check(&marks, &stamp).is_none(), "{subject:?}");
+    }
+}
+
 #[test]
 fn a_purge_of_several_has_one_number() {
     let log = Log::new();
