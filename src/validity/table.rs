@@ -211,9 +211,10 @@ impl Table {
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // Bits that the tables inside the shards do not look at: they go by the lowest and the highest. The remainder is
-        // below the number of shards, which is not zero.
-        &self.shards[(hash >> 32) as usize % self.shards.len()]
+        // Bits that the tables inside the shards do not look at: they go by the lowest and the highest seven. As a fraction
+        // of 2^32, and the same fraction of the shards is below their number.
+        let part = (hash >> 24) & u64::from(u32::MAX);
+        &self.shards[((part * self.shards.len() as u64) >> 32) as usize]
     }
 }
 

@@ -41,9 +41,10 @@ impl Touched {
     }
 
     fn place(&self, cell: &Cell) -> &AtomicU64 {
-        // Addresses are multiples of the allocator's size classes; multiplied, their upper bits spread.
+        // Addresses are multiples of the allocator's size classes; multiplied, their upper half is spread evenly. It is a
+        // fraction of 2^32, and the same fraction of the places is below their number.
         let spread = (cell.address() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        &self.places[spread as usize % self.places.len()]
+        &self.places[((spread * self.places.len() as u64) >> 32) as usize]
     }
 }
 
