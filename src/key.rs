@@ -106,12 +106,15 @@ pub struct KeyHasher {
 
 impl Hasher for KeyHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for piece in bytes.chunks(8) {
-            let mut word = [0; 8];
-            for (to, from) in word.iter_mut().zip(piece) {
-                *to = *from;
-            }
-            self.write_u64(u64::from_le_bytes(word));
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        match bytes.last_chunk() {
+            _ if rest.is_empty() => {}
+            // Some of them once more: that costs less than to put the rest together.
+            Some(last) => self.write_u64(u64::from_le_bytes(*last)),
+            None => self.write_u64(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
         }
     }
 

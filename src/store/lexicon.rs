@@ -5,14 +5,15 @@
 //! then write out what has no number, and only take more room. That, and a bound on each line, bounds the memory: half a
 //! mebibyte if an origin does its worst, a few kibibytes as a rule.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use parking_lot::RwLock;
+use parking_lot::Mutex;
+
+use crate::key::KeyHash;
 
 /// How many names may have a number: as many as the lower half of a byte tells, but for one.
 pub(super) const NAMES: usize = 0x7f;
@@ -23,17 +24,37 @@ const LONGEST: usize = 256;
 /// How often a line must be seen before it gets a number. What is seen of lines without one is kept in [`SEEN`] slots.
 const OFTEN: u64 = 3;
 const SEEN: usize = 4096;
+/// Where lines with a number are looked for: four places for each that there may be, and how many of them from where its hash
+/// points to. A line that finds none of these free gets no number.
+const PLACES: usize = 4 * LINES;
+const PROBES: usize = 8;
+/// In a place that is free.
+const FREE: u16 = u16::MAX;
 
-/// Their values are those of one response, or of a moment: how often they are seen says nothing.
+/// Their values are those of one response, or of a moment: how often they are seen says nothing. They have the first numbers.
 static PARTICULAR: [HeaderName; 7] = [
-    header::CONTENT_LOCATION,
     header::DATE,
     header::ETAG,
-    header::EXPIRES,
     header::LAST_MODIFIED,
-    header::LOCATION,
+    header::EXPIRES,
     header::SET_COOKIE,
+    header::LOCATION,
+    header::CONTENT_LOCATION,
 ];
+
+/// Where it is in [`PARTICULAR`].
+fn particular(name: &HeaderName) -> Option<u8> {
+    match *name {
+        header::DATE => Some(0),
+        header::ETAG => Some(1),
+        header::LAST_MODIFIED => Some(2),
+        header::EXPIRES => Some(3),
+        header::SET_COOKIE => Some(4),
+        header::LOCATION => Some(5),
+        header::CONTENT_LOCATION => Some(6),
+        _ => None,
+    }
+}
 
 /// A field line that heads share.
 #[derive(Debug)]
@@ -44,14 +65,21 @@ pub(super) struct Line {
     pub(super) value: HeaderValue,
 }
 
-static NAME: [OnceLock<HeaderName>; NAMES] = [const { OnceLock::new() }; NAMES];
+/// The other names, which have the numbers after those.
+static NAME: [OnceLock<HeaderName>; NAMES - PARTICULAR.len()] =
+    [const { OnceLock::new() }; NAMES - PARTICULAR.len()];
 static LINE: [OnceLock<Line>; LINES] = [const { OnceLock::new() }; LINES];
 static NUMBERS: LazyLock<Numbers> = LazyLock::new(Numbers::new);
 
 struct Numbers {
-    /// Of lines, by their bytes.
-    lines: RwLock<HashMap<&'static [u8], u16>>,
-    hash: RandomState,
+    /// Keyed at random. Who finds lines of one hash all the same has some of them go without a number.
+    hash: KeyHash,
+    /// The numbers of lines, each in one of the [`PROBES`] places from where its hash points to, with no free one before it.
+    /// INVARIANT: taken under the lock of `lines`, after the line was put into [`LINE`], and never given up. So who looks needs
+    /// no lock.
+    places: Box<[AtomicU16]>,
+    /// How many lines have a number.
+    lines: Mutex<u16>,
     /// Names of which a line has a number.
     begun: [AtomicBool; NAMES],
     /// Hashes of lines without a number, with how often they were seen in the lowest bits. One that falls on the slot of
@@ -61,28 +89,36 @@ struct Numbers {
 
 /// The number of a name, if it has one or can have one.
 pub(super) fn number_of_name(name: &HeaderName) -> Option<u8> {
+    if let Some(number) = particular(name) {
+        return Some(number);
+    }
     let index = NAME.iter().position(|known| known.get_or_init(|| lasting_name(name)) == name)?;
-    u8::try_from(index).ok()
+    u8::try_from(PARTICULAR.len() + index).ok()
 }
 
 /// The name with that number.
 pub(super) fn name(number: u8) -> Option<&'static HeaderName> {
-    NAME.get(usize::from(number))?.get()
+    let number = usize::from(number);
+    match number.checked_sub(PARTICULAR.len()) {
+        None => PARTICULAR.get(number),
+        Some(index) => NAME.get(index)?.get(),
+    }
 }
 
 /// The number of a line, if it has one or gets one now: the first line with a name at once, since many names have but one
 /// value; others when they have been seen often enough.
 pub(super) fn number_of_line(name: &HeaderName, value: &HeaderValue) -> Option<u16> {
-    if PARTICULAR.contains(name) || name.as_str().len() + value.len() >= LONGEST {
+    if particular(name).is_some() || name.as_str().len() + value.len() >= LONGEST {
         return None;
     }
-    let key = [name.as_str().as_bytes(), b":", value.as_bytes()].concat();
     let numbers = &*NUMBERS;
-    if let Some(number) = numbers.lines.read().get(&key[..]) {
-        return Some(*number);
+    let hash = numbers.hash(name, value);
+    let known = numbers.find(hash, name, value);
+    if known.is_some() {
+        return known;
     }
-    let gets_one = numbers.is_first_of(name) || !numbers.is_rare(&key);
-    if gets_one { numbers.add(key, name) } else { None }
+    let gets_one = numbers.is_first_of(name) || !numbers.is_rare(hash);
+    if gets_one { numbers.add(hash, name, value) } else { None }
 }
 
 /// The line with that number.
@@ -93,11 +129,32 @@ pub(super) fn line(number: u16) -> Option<&'static Line> {
 impl Numbers {
     fn new() -> Self {
         Self {
-            lines: RwLock::default(),
-            hash: RandomState::new(),
+            hash: KeyHash::default(),
+            places: (0..PLACES).map(|_| AtomicU16::new(FREE)).collect(),
+            lines: Mutex::new(0),
             begun: [const { AtomicBool::new(false) }; NAMES],
             seen: (0..SEEN).map(|_| AtomicU64::new(0)).collect(),
         }
+    }
+
+    fn hash(&self, name: &HeaderName, value: &HeaderValue) -> u64 {
+        let mut hasher = self.hash.build_hasher();
+        hasher.write(name.as_str().as_bytes());
+        hasher.write(value.as_bytes());
+        hasher.finish()
+    }
+
+    /// Where a line with this hash may be.
+    fn places(&self, hash: u64) -> impl Iterator<Item = &AtomicU16> {
+        // The remainder is below their number, which one more turn around does not change.
+        (0..PROBES).map_while(move |step| self.places.get((hash as usize).wrapping_add(step) % PLACES))
+    }
+
+    fn find(&self, hash: u64, name: &HeaderName, value: &HeaderValue) -> Option<u16> {
+        self.places(hash)
+            .map(|place| place.load(Ordering::Acquire))
+            .take_while(|number| *number != FREE)
+            .find(|number| line(*number).is_some_and(|line| line.value == *value && line.name == *name))
     }
 
     fn is_first_of(&self, name: &HeaderName) -> bool {
@@ -106,8 +163,7 @@ impl Numbers {
     }
 
     /// Whether a line has not been seen often, this time included.
-    fn is_rare(&self, key: &[u8]) -> bool {
-        let hash = self.hash.hash_one(key);
+    fn is_rare(&self, hash: u64) -> bool {
         let mark = hash & !OFTEN;
         let Some(slot) = self.seen.get((hash >> 32) as usize % SEEN) else { return true };
         let before = slot.load(Ordering::Relaxed);
@@ -117,19 +173,21 @@ impl Numbers {
         times < OFTEN
     }
 
-    fn add(&self, key: Vec<u8>, name: &HeaderName) -> Option<u16> {
-        let mut lines = self.lines.write();
-        if let Some(number) = lines.get(&key[..]) {
-            return Some(*number);
+    fn add(&self, hash: u64, name: &HeaderName, value: &HeaderValue) -> Option<u16> {
+        let mut lines = self.lines.lock();
+        // Another thread may have been quicker.
+        let known = self.find(hash, name, value);
+        if known.is_some() {
+            return known;
         }
-        let number = lines.len();
-        let place = LINE.get(number)?;
-        let key: &'static [u8] = key.leak();
-        let (_, value) = key.split_at_checked(name.as_str().len() + 1)?;
-        let value = HeaderValue::from_maybe_shared(Bytes::from_static(value)).ok()?;
-        place.set(Line { name: lasting_name(name), value }).ok()?;
-        let number = u16::try_from(number).ok()?;
-        lines.insert(key, number);
+        let place = self.places(hash).find(|place| place.load(Ordering::Relaxed) == FREE)?;
+        let number = *lines;
+        let room = LINE.get(usize::from(number))?;
+        let lasting: &'static [u8] = value.as_bytes().to_owned().leak();
+        let value = HeaderValue::from_maybe_shared(Bytes::from_static(lasting)).ok()?;
+        room.set(Line { name: lasting_name(name), value }).ok()?;
+        place.store(number, Ordering::Release);
+        *lines += 1;
         Some(number)
     }
 }
@@ -187,7 +245,7 @@ mod tests {
     #[test]
     fn names_have_numbers_and_numbers_names() {
         let own = HeaderName::from_bytes(b"x-lexicon").unwrap();
-        for known in [header::ETAG, own] {
+        for known in PARTICULAR.iter().cloned().chain([header::VARY, own]) {
             assert_eq!(name(number_of_name(&known).unwrap()), Some(&known));
         }
     }
