@@ -18,7 +18,7 @@ use larder::clock::Clock;
 use larder::config::{self, Config, LogFormat};
 use larder::key::CacheKey;
 use larder::policy::{
-    Exchange, RequestDirectives, ResponseDirectives, Rules, Stored, Target, Terms, Validators, Variant,
+    Exchange, RequestDirectives, ResponseDirectives, Rules, Stored, Target, Terms, Validators, Variant, Vary,
     evaluate, judge, select, terms,
 };
 use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
@@ -246,6 +246,8 @@ fn lasting_terms(request: &HeaderMap, response: &HeaderMap) -> Terms {
         request,
         status: StatusCode::OK,
         response,
+        validators: &Validators::of(response),
+        vary: &Vary::parse(response),
         rules: &Rules::default(),
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         delay: Duration::from_millis(20),

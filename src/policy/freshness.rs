@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderName;
 
+use super::Rules;
 use super::directives::ResponseDirectives;
 use super::fields::{self, Expires};
 use super::storability::Exchange;
 use super::syntax::MAX_DELTA;
-use super::{Rules, Validators};
 
 /// The terms on which a stored response may be reused; computed once, stored with it.
 ///
@@ -75,12 +75,11 @@ impl Terms {
 }
 
 /// The age on receipt (§4.2.3).
-pub(super) fn initial_age(response: &HeaderMap, received: SystemTime, delay: Duration) -> Duration {
+pub(super) fn initial_age(x: &Exchange<'_>) -> Duration {
     // A clock of the origin that is ahead of ours makes the apparent age zero. So does a missing `Date`, for which
     // the time of receipt stands in. `Date` has whole seconds, hence so has the difference.
-    let apparent =
-        fields::date(response).map_or(Duration::ZERO, |date| whole_seconds_between(date, received));
-    let corrected = fields::age(response).saturating_add(delay);
+    let apparent = x.validators.date.map_or(Duration::ZERO, |date| whole_seconds_between(date, x.received));
+    let corrected = fields::age(x.response).saturating_add(x.delay);
     apparent.max(corrected)
 }
 
@@ -93,7 +92,7 @@ pub(super) struct Lifetime {
 
 /// The freshness lifetime (§4.2.1) under the route's rules. `None`: neither the origin nor the rules give one.
 pub(super) fn lifetime(x: &Exchange<'_>, directives: &ResponseDirectives) -> Option<Lifetime> {
-    let by_origin = explicit_lifetime(directives, x.response, x.received);
+    let by_origin = explicit_lifetime(x, directives);
     // Without a word of the origin, neither a rule nor a guess may keep an error or a redirection of the moment.
     if by_origin.is_none() && !directives.public && !is_heuristically_cacheable(x.status) {
         return None;
@@ -106,11 +105,7 @@ pub(super) fn lifetime(x: &Exchange<'_>, directives: &ResponseDirectives) -> Opt
 }
 
 /// What the origin said: `s-maxage`, else `max-age`, else `Expires`.
-pub(super) fn explicit_lifetime(
-    directives: &ResponseDirectives,
-    response: &HeaderMap,
-    received: SystemTime,
-) -> Option<Duration> {
+pub(super) fn explicit_lifetime(x: &Exchange<'_>, directives: &ResponseDirectives) -> Option<Duration> {
     if let Some(shared) = directives.s_maxage.restrictive() {
         return Some(shared);
     }
@@ -120,11 +115,11 @@ pub(super) fn explicit_lifetime(
     if directives.replaces_expires {
         return None;
     }
-    match Expires::of(response) {
+    match Expires::of(x.response) {
         Expires::Absent => None,
         Expires::Past => Some(Duration::ZERO),
         Expires::At(time) => {
-            let date = fields::date(response).unwrap_or(received);
+            let date = x.validators.date.unwrap_or(x.received);
             let lifetime = time.duration_since(date).unwrap_or_default();
             Some(lifetime.min(Duration::from_secs(MAX_DELTA)))
         }
@@ -134,8 +129,8 @@ pub(super) fn explicit_lifetime(
 /// A share of the time since the last modification (§4.2.2), if the route wants that.
 fn heuristic_lifetime(x: &Exchange<'_>) -> Option<Duration> {
     let heuristic = x.rules.heuristic?;
-    let modified = Validators::of(x.response).last_modified?.time();
-    let date = fields::date(x.response).unwrap_or(x.received);
+    let modified = x.validators.last_modified.as_ref()?.time();
+    let date = x.validators.date.unwrap_or(x.received);
     let unchanged_for = whole_seconds_between(modified, date);
     let seconds = unchanged_for.as_secs_f64() * f64::from(heuristic.fraction);
     Some(Duration::try_from_secs_f64(seconds).unwrap_or_default().min(heuristic.max))

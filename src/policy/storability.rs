@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::directives::{RequestDirectives, ResponseDirectives, Seconds};
 use super::freshness::{self, Terms};
 use super::reference;
-use super::{ContentRange, Rules, Target, Validators, Vary};
+use super::{ClientCacheControl, ContentRange, Rules, Target, Validators, Vary};
 
 /// A request and the head of the response to it.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,10 @@ pub struct Exchange<'a> {
     pub status: StatusCode,
     /// After a 304: the stored fields, freshened by those of the 304.
     pub response: &'a HeaderMap,
+    /// Those of `response`.
+    pub validators: &'a Validators,
+    /// That of `response`.
+    pub vary: &'a Vary,
     /// What the route lays down.
     pub rules: &'a Rules,
     /// When the head came, on the wall clock.
@@ -181,7 +185,7 @@ fn is_storable_post(x: &Exchange<'_>, directives: &ResponseDirectives) -> bool {
         .and_then(|reference| reference::resolve(&x.target, reference));
     x.status.is_success()
         && x.status != StatusCode::PARTIAL_CONTENT
-        && freshness::explicit_lifetime(directives, x.response, x.received).is_some()
+        && freshness::explicit_lifetime(x, directives).is_some()
         && location.is_some_and(|location| location.is(&x.target))
 }
 
@@ -224,30 +228,31 @@ fn check_permission(x: &Exchange<'_>, directives: &ResponseDirectives) -> Result
     if directives.no_store && !directives.must_understand {
         return Err(NotStored::NoStore);
     }
-    let client = RequestDirectives::parse(x.request).under(x.rules.client_cache_control);
-    if client.no_store() {
+    let heeds_client = x.rules.client_cache_control == ClientCacheControl::Honor;
+    if heeds_client && RequestDirectives::parse(x.request).no_store() {
         return Err(NotStored::RequestNoStore);
     }
     if directives.private.is_everything() {
         return Err(NotStored::Private);
     }
     let is_shared = directives.public || directives.s_maxage.is_valid();
-    if x.request.contains_key(header::AUTHORIZATION) && !is_shared && !directives.must_revalidate {
+    if !is_shared && !directives.must_revalidate && x.request.contains_key(header::AUTHORIZATION) {
         return Err(NotStored::Authorization);
     }
-    let sets_cookie =
-        x.response.contains_key(header::SET_COOKIE) && !is_omitted(directives, &header::SET_COOKIE);
-    if sets_cookie && !is_shared && !x.rules.allow_set_cookie {
+    if !is_shared && !x.rules.allow_set_cookie && sets_cookie(x, directives) {
         return Err(NotStored::SetCookie);
     }
-    if Vary::parse(x.response) == Vary::Star {
+    if *x.vary == Vary::Star {
         return Err(NotStored::VaryStar);
     }
     Ok(())
 }
 
-fn is_omitted(directives: &ResponseDirectives, name: &header::HeaderName) -> bool {
-    directives.no_cache.fields().contains(name) || directives.private.fields().contains(name)
+/// It does, and with what would be stored.
+fn sets_cookie(x: &Exchange<'_>, directives: &ResponseDirectives) -> bool {
+    let omitted = directives.no_cache.fields().iter().chain(directives.private.fields());
+    x.response.contains_key(header::SET_COOKIE)
+        && !omitted.into_iter().any(|name| *name == header::SET_COOKIE)
 }
 
 /// "The response contains at least one of…": a lifetime, or `no-cache`, which lets it be kept for validation.
@@ -265,9 +270,8 @@ fn agree(x: &Exchange<'_>, directives: &ResponseDirectives) -> Result<Terms, Not
         let allowed = given.restrictive().or(default).unwrap_or_default();
         if never_stale || always_validate { Duration::ZERO } else { allowed }
     };
-    let omitted = directives.no_cache.fields().iter().chain(directives.private.fields());
     Ok(Terms {
-        initial_age: freshness::initial_age(x.response, x.received, x.delay),
+        initial_age: freshness::initial_age(x),
         lifetime: lifetime.value,
         stale_while_revalidate: grant(directives.stale_while_revalidate, x.rules.stale_while_revalidate),
         stale_if_error: grant(directives.stale_if_error, x.rules.stale_if_error),
@@ -275,13 +279,13 @@ fn agree(x: &Exchange<'_>, directives: &ResponseDirectives) -> Result<Terms, Not
         never_stale,
         heuristic: lifetime.heuristic,
         immutable: directives.immutable,
-        omitted: omitted.cloned().collect(),
+        omitted: [directives.no_cache.fields(), directives.private.fields()].concat().into(),
     })
 }
 
 /// What can never be reused is not worth its place.
 fn check_use(x: &Exchange<'_>, terms: &Terms) -> Result<(), NotStored> {
-    if Validators::are_in(x.response) {
+    if !x.validators.is_empty() {
         return Ok(());
     }
     if terms.always_validate {

@@ -70,11 +70,6 @@ impl Validators {
         }
     }
 
-    /// Whether a response has any, so that there is something to ask the origin about.
-    pub fn are_in(response: &HeaderMap) -> bool {
-        EntityTag::of(response).is_some() || LastModified::of(response).is_some()
-    }
-
     /// There is nothing to ask the origin about.
     pub fn is_empty(&self) -> bool {
         self.etag.is_none() && self.last_modified.is_none()

@@ -21,6 +21,9 @@ pub enum Vary {
 impl Vary {
     /// Reads all lines. A `*` among other members makes it `*`; so does a name that is none.
     pub fn parse(response: &HeaderMap) -> Self {
+        if !response.contains_key(header::VARY) {
+            return Self::Absent;
+        }
         let mut names = Vec::new();
         for member in syntax::lines(response, header::VARY).flat_map(syntax::plain_members) {
             // `*` is a token, hence would pass as a field name.

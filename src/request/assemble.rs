@@ -146,12 +146,15 @@ pub(crate) fn share(
         let response = Response::from_parts(parts, content);
         Err(Box::new(Unshared { response, reason, owed_to_request }))
     };
+    let (validators, vary) = (Validators::of(&parts.headers), Vary::parse(&parts.headers));
     let judged = storability::terms(&Exchange {
         target: asked.effective(),
         method: &asked.method,
         request: &asked.fields,
         status: parts.status,
         response: &parts.headers,
+        validators: &validators,
+        vary: &vary,
         rules: &asked.rules,
         received: receipt.wall,
         delay: receipt.delay,
@@ -174,10 +177,7 @@ pub(crate) fn share(
         Ok(marks) => marks,
         Err(reason) => return unshared(parts, content, reason, reason == error::PURGED_MEANWHILE),
     };
-    let variant = match Vary::parse(&parts.headers) {
-        Vary::Fields(names) => Variant::of(&names, &asked.fields),
-        Vary::Absent | Vary::Star => Variant::default(),
-    };
+    let variant = Variant::of(vary.fields(), &asked.fields);
     let mut fields = parts.headers;
     tags::strip(&engine.config.cache, &mut fields);
     let limits = Limits {
@@ -188,7 +188,7 @@ pub(crate) fn share(
     let (writer, body) = store::fill(engine.budget.clone(), limits);
     let share = Arc::new(Share {
         status: parts.status,
-        validators: Validators::of(&fields),
+        validators,
         fields,
         terms,
         variant,

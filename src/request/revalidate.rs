@@ -67,12 +67,15 @@ fn freshened(
 ) -> Option<Entry> {
     let mut merged = old.head.to_map();
     policy::freshen(&mut merged, fields);
+    let (validators, vary) = (Validators::of(&merged), Vary::parse(&merged));
     let terms = storability::terms(&Exchange {
         target: asked.effective(),
         method: &asked.method,
         request: &asked.fields,
         status: old.head.status(),
         response: &merged,
+        validators: &validators,
+        vary: &vary,
         rules: &asked.rules,
         received: receipt.wall,
         delay: receipt.delay,
@@ -81,14 +84,14 @@ fn freshened(
     // The content was sent with the old tags and groups; a 304 may name new ones. Purges by either must reach it.
     let marks = assemble::mark(engine, asked, fields, receipt.sent).ok()?.union(&old.marks);
     tags::strip(&engine.config.cache, &mut merged);
-    let variant = variant_after(old.variant(), asked, &merged)?;
+    let variant = variant_after(old.variant(), asked, &vary)?;
     let head = assemble::pack(engine, old.head.status(), &merged, &terms)?;
     Entry::new(NewEntry {
         key: old.key,
         head,
         body: old.body.clone(),
         extent: old.extent().clone(),
-        validators: Validators::of(&merged),
+        validators,
         terms,
         variant,
         received: receipt.at,
@@ -98,10 +101,10 @@ fn freshened(
     })
 }
 
-/// The variant of what was stored under `old`, by the fields that it has now. `None`: they match nothing.
-fn variant_after(old: &Variant, asked: &Asked, fields: &HeaderMap) -> Option<Variant> {
-    match Vary::parse(fields) {
-        Vary::Fields(names) if *names != *old.fields() => Some(Variant::of(&names, &asked.fields)),
+/// The variant of what was stored under `old`, by what it varies by now. `None`: that matches nothing.
+fn variant_after(old: &Variant, asked: &Asked, vary: &Vary) -> Option<Variant> {
+    match vary {
+        Vary::Fields(names) if **names != *old.fields() => Some(Variant::of(names, &asked.fields)),
         Vary::Fields(_) => Some(old.clone()),
         Vary::Absent => Some(Variant::default()),
         Vary::Star => None,
@@ -134,12 +137,15 @@ pub(crate) async fn complete(
 ) -> Option<Arc<Entry>> {
     let (parts, content) = response.into_parts();
     let came = ContentRange::parse(&parts.headers)?;
+    let (validators, vary) = (Validators::of(&parts.headers), Vary::parse(&parts.headers));
     let terms = storability::terms(&Exchange {
         target: asked.effective(),
         method: &asked.method,
         request: &asked.fields,
         status: parts.status,
         response: &parts.headers,
+        validators: &validators,
+        vary: &vary,
         rules: &asked.rules,
         received: receipt.wall,
         delay: receipt.delay,
@@ -157,7 +163,7 @@ pub(crate) async fn complete(
     tags::strip(&engine.config.cache, &mut fields);
     // A 206 may leave out what the client is taken to know from the first part (RFC 9110 §15.3.7).
     let variant = match fields.contains_key(VARY) {
-        true => variant_after(part.entry.variant(), asked, &fields)?,
+        true => variant_after(part.entry.variant(), asked, &vary)?,
         false => part.entry.variant().clone(),
     };
     let new = Entry::new(NewEntry {
@@ -165,7 +171,7 @@ pub(crate) async fn complete(
         head: assemble::pack(engine, parts.status, &fields, &terms)?,
         body: sealed,
         extent: Extent::Part { first: came.range.first, last: came.range.last, complete: came.complete },
-        validators: Validators::of(&fields),
+        validators,
         terms,
         variant,
         received: receipt.at,

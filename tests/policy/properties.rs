@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use larder::policy::{
-    ContentRange, Exchange, Ranges, RequestDirectives, ResponseDirectives, Rules, Stored, Target, Validators,
-    Variant, Vary, evaluate, fields, freshen, head_update, invalidated, judge, make_conditional, select,
-    selected_by_304, stale_if_error, storable_fields, strip_hop_by_hop, terms,
+    ContentRange, Exchange, NotStored, Ranges, RequestDirectives, ResponseDirectives, Rules, Stored, Target,
+    Terms, Validators, Variant, Vary, evaluate, fields, freshen, head_update, invalidated, judge,
+    make_conditional, select, selected_by_304, stale_if_error, storable_fields, strip_hop_by_hop, terms,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -83,22 +83,25 @@ fn cache_control(lines: &[&str]) -> HeaderMap {
     fields
 }
 
-fn exchange<'a>(
-    request: &'a HeaderMap,
-    response: &'a HeaderMap,
+fn judged(
+    method: &Method,
+    request: &HeaderMap,
+    response: &HeaderMap,
     status: StatusCode,
-    rules: &'a Rules,
-) -> Exchange<'a> {
-    Exchange {
+    rules: &Rules,
+) -> Result<Terms, NotStored> {
+    terms(&Exchange {
         target: TARGET,
-        method: &Method::GET,
+        method,
         request,
         status,
         response,
+        validators: &Validators::of(response),
+        vary: &Vary::parse(response),
         rules,
         received: sheet::received(),
         delay: Duration::ZERO,
-    }
+    })
 }
 
 /// Rules that allow as much as rules can.
@@ -131,9 +134,9 @@ proptest! {
         let status = StatusCode::from_u16(status).unwrap();
         let rules = Rules::default();
         let method = if post { Method::POST } else { Method::GET };
-        let x = Exchange { method: &method, ..exchange(&request, &response, status, &rules) };
+        let judgement = judged(&method, &request, &response, status, &rules);
         let client = RequestDirectives::parse(&request);
-        if let Ok(terms) = terms(&x) {
+        if let Ok(terms) = judgement {
             let stored = Stored { terms: &terms, resident: Duration::MAX, softened: Some(Duration::MAX) };
             let _ = (judge(&stored, &client), stale_if_error(&stored, &client), terms.horizon(Duration::MAX));
         }
@@ -171,7 +174,7 @@ proptest! {
         prop_assume!(!understood.contains("must-understand"));
         response.append(header::CACHE_CONTROL, HeaderValue::from_static(restriction));
         let (request, rules) = (HeaderMap::new(), generous());
-        prop_assert!(terms(&exchange(&request, &response, StatusCode::OK, &rules)).is_err());
+        prop_assert!(judged(&Method::GET, &request, &response, StatusCode::OK, &rules).is_err());
     }
 
     #[test]
@@ -179,7 +182,7 @@ proptest! {
         let mut request = HeaderMap::new();
         request.insert(header::AUTHORIZATION, HeaderValue::from_static("x"));
         let rules = generous();
-        if terms(&exchange(&request, &response, StatusCode::OK, &rules)).is_ok() {
+        if judged(&Method::GET, &request, &response, StatusCode::OK, &rules).is_ok() {
             let understood = ResponseDirectives::parse(&response).to_string();
             let permissions = ["public", "s-maxage", "must-revalidate"];
             prop_assert!(permissions.iter().any(|name| understood.contains(name)), "{understood}");
@@ -194,7 +197,7 @@ proptest! {
         }
         let (request, rules) = (HeaderMap::new(), Rules::default());
         let status = StatusCode::from_u16(status).unwrap();
-        prop_assert!(terms(&exchange(&request, &response, status, &rules)).is_err());
+        prop_assert!(judged(&Method::GET, &request, &response, status, &rules).is_err());
     }
 
     #[test]
@@ -204,7 +207,7 @@ proptest! {
         further in 0_u64..10_000,
     ) {
         let (request, rules) = (HeaderMap::new(), generous());
-        if let Ok(terms) = terms(&exchange(&request, &response, StatusCode::OK, &rules)) {
+        if let Ok(terms) = judged(&Method::GET, &request, &response, StatusCode::OK, &rules) {
             let (earlier, later) = (Duration::from_secs(earlier), Duration::from_secs(earlier + further));
             prop_assert_eq!(terms.age(later), terms.age(earlier) + Duration::from_secs(further));
             prop_assert!(terms.age(earlier) >= terms.initial_age);
@@ -231,7 +234,7 @@ proptest! {
         response.append(header::CACHE_CONTROL, HeaderValue::from_static(restriction));
         response.insert(header::ETAG, HeaderValue::from_static("\"a\""));
         let (request, rules) = (HeaderMap::new(), Rules::default());
-        if let Ok(terms) = terms(&exchange(&request, &response, StatusCode::OK, &rules)) {
+        if let Ok(terms) = judged(&Method::GET, &request, &response, StatusCode::OK, &rules) {
             let stored = Stored {
                 terms: &terms,
                 resident: Duration::from_secs(resident),
@@ -253,7 +256,7 @@ proptest! {
         let mut response = cache_control(&[&line]);
         response.insert(header::ETAG, HeaderValue::from_static("\"a\""));
         let (request, rules) = (HeaderMap::new(), Rules::default());
-        let terms = terms(&exchange(&request, &response, StatusCode::OK, &rules)).unwrap();
+        let terms = judged(&Method::GET, &request, &response, StatusCode::OK, &rules).unwrap();
         let smallest = lifetimes.iter().min().copied().unwrap();
         prop_assert_eq!(terms.lifetime, Duration::from_secs(u64::from(smallest)));
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use larder::policy::{Exchange, NotStored, RequestDirectives, ResponseDirectives, Terms, terms};
+use larder::policy::{
+    Exchange, NotStored, RequestDirectives, ResponseDirectives, Terms, Validators, Vary, terms,
+};
 
 use crate::sheet::{RulesRow, Sheet, fields, received, row, same, target};
 
@@ -45,12 +47,15 @@ pub(crate) struct Given<'a> {
 impl Given<'_> {
     pub(crate) fn terms(&self) -> Result<Terms, NotStored> {
         let rules = self.rules.map(RulesRow::rules).unwrap_or_default();
+        let response = fields(self.response);
         terms(&Exchange {
             target: target(self.url.unwrap_or("http://example.com/a")),
             method: &Method::from_bytes(self.method.unwrap_or("GET").as_bytes()).expect("a method"),
             request: &fields(self.request),
             status: StatusCode::from_u16(self.status.unwrap_or(200)).expect("a status"),
-            response: &fields(self.response),
+            response: &response,
+            validators: &Validators::of(&response),
+            vary: &Vary::parse(&response),
             rules: &rules,
             received: received(),
             delay: Duration::from_secs_f64(self.delay),
