@@ -23,32 +23,62 @@ pub fn http_date(value: &[u8]) -> Option<SystemTime> {
     httpdate::parse_http_date(&usual_case(text)).ok()
 }
 
+/// Three letters as one number, since numbers are compared faster.
+const fn letters(first: u8, second: u8, third: u8) -> u32 {
+    u32::from_be_bytes([0, first, second, third])
+}
+
 /// The days of the week, from that of 1 January 1970.
-const WEEKDAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+const WEEKDAYS: [u32; 7] = [
+    letters(b'T', b'h', b'u'),
+    letters(b'F', b'r', b'i'),
+    letters(b'S', b'a', b't'),
+    letters(b'S', b'u', b'n'),
+    letters(b'M', b'o', b'n'),
+    letters(b'T', b'u', b'e'),
+    letters(b'W', b'e', b'd'),
+];
+const JAN: u32 = letters(b'J', b'a', b'n');
+const FEB: u32 = letters(b'F', b'e', b'b');
+const MAR: u32 = letters(b'M', b'a', b'r');
+const APR: u32 = letters(b'A', b'p', b'r');
+const MAY: u32 = letters(b'M', b'a', b'y');
+const JUN: u32 = letters(b'J', b'u', b'n');
+const JUL: u32 = letters(b'J', b'u', b'l');
+const AUG: u32 = letters(b'A', b'u', b'g');
+const SEP: u32 = letters(b'S', b'e', b'p');
+const OCT: u32 = letters(b'O', b'c', b't');
+const NOV: u32 = letters(b'N', b'o', b'v');
+const DEC: u32 = letters(b'D', b'e', b'c');
 
 /// Reads the one format that is still written, `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970: what it takes is what
 /// [`render_date`] writes for that time, byte for byte. Whatever is not just so is left to [`http_date`], which knows all
 /// formats. This is for speed: every answer of an origin has a date or two, and they are read more than once.
 pub fn usual_date(value: &[u8]) -> Option<SystemTime> {
+    usual_seconds(value).map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// The same in seconds since 1970.
+pub fn usual_seconds(value: &[u8]) -> Option<u64> {
     #[rustfmt::skip]
     let [
-        weekday @ .., b',', b' ', d1, d0, b' ', m2, m1, m0, b' ', y3, y2, y1, y0, b' ',
+        w2, w1, w0, b',', b' ', d1, d0, b' ', m2, m1, m0, b' ', y3, y2, y1, y0, b' ',
         h1, h0, b':', i1, i0, b':', s1, s0, b' ', b'G', b'M', b'T',
     ] = value else { return None };
     // The month, and how many days of a common year have gone before it.
-    let (month, days_before, length) = match [*m2, *m1, *m0] {
-        [b'J', b'a', b'n'] => (1, 0, 31),
-        [b'F', b'e', b'b'] => (2, 31, 28),
-        [b'M', b'a', b'r'] => (3, 59, 31),
-        [b'A', b'p', b'r'] => (4, 90, 30),
-        [b'M', b'a', b'y'] => (5, 120, 31),
-        [b'J', b'u', b'n'] => (6, 151, 30),
-        [b'J', b'u', b'l'] => (7, 181, 31),
-        [b'A', b'u', b'g'] => (8, 212, 31),
-        [b'S', b'e', b'p'] => (9, 243, 30),
-        [b'O', b'c', b't'] => (10, 273, 31),
-        [b'N', b'o', b'v'] => (11, 304, 30),
-        [b'D', b'e', b'c'] => (12, 334, 31),
+    let (month, days_before, length) = match letters(*m2, *m1, *m0) {
+        JAN => (1, 0, 31),
+        FEB => (2, 31, 28),
+        MAR => (3, 59, 31),
+        APR => (4, 90, 30),
+        MAY => (5, 120, 31),
+        JUN => (6, 151, 30),
+        JUL => (7, 181, 31),
+        AUG => (8, 212, 31),
+        SEP => (9, 243, 30),
+        OCT => (10, 273, 31),
+        NOV => (11, 304, 30),
+        DEC => (12, 334, 31),
         _ => return None,
     };
     let (day, year) = (two_digits(*d1, *d0)?, two_digits(*y3, *y2)? * 100 + two_digits(*y1, *y0)?);
@@ -62,10 +92,10 @@ pub fn usual_date(value: &[u8]) -> Option<SystemTime> {
     let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
     let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
     let days = years + days_before + u64::from(is_leap && month > 2) + day - 1;
-    if weekday != WEEKDAYS[(days % 7) as usize] {
+    if letters(*w2, *w1, *w0) != WEEKDAYS[(days % 7) as usize] {
         return None;
     }
-    Some(UNIX_EPOCH + Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 fn two_digits(tens: u8, ones: u8) -> Option<u64> {
@@ -155,11 +185,14 @@ pub fn age(response: &HeaderMap) -> Duration {
 /// Fields that belong to one connection even if `Connection` does not name them (RFC 9110 §7.6.1). `Trailer` is not
 /// among them: it tells the recipient of the content what comes after it.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    match *name {
-        header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
-    }
+    matches!(*name, header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE)
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
 }
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 
 /// Fields that `Connection` must not name (RFC 9110 §7.6.1: those intended for all recipients). If it could, a client
 /// would take from the origin the fields on which its answer depends, or hide a loop.
@@ -208,15 +241,19 @@ pub(super) fn named_in_connection(fields: &HeaderMap) -> Vec<HeaderName> {
 
 /// Removes the fields that belong to the connection they came on, in either direction (RFC 9110 §7.6.1).
 pub fn strip_hop_by_hop(fields: &mut HeaderMap) {
-    if !fields.keys().any(is_hop_by_hop) {
+    // None or one as a rule: a look at the few fields that are there costs less than a search for each that might be.
+    let mut left = fields.keys().filter(|name| is_hop_by_hop(name)).count();
+    if left == 0 {
         return;
     }
     for name in named_in_connection(fields) {
         fields.remove(name);
     }
-    // One or two as a rule: a look at the few fields that are there costs less than a search for each that might be.
-    while let Some(name) = fields.keys().find(|name| is_hop_by_hop(name)).cloned() {
+    while left > 0
+        && let Some(name) = fields.keys().find(|name| is_hop_by_hop(name)).cloned()
+    {
         fields.remove(name);
+        left -= 1;
     }
 }
 
@@ -242,7 +279,7 @@ pub(super) fn is_never_stored(name: &HeaderName) -> bool {
     // Those between a proxy and its neighbours are forwarded but not stored (RFC 9111 §3.1).
     is_hop_by_hop(name)
         || matches!(*name, header::PROXY_AUTHENTICATE | header::PROXY_AUTHORIZATION)
-        || name.as_str() == "proxy-authentication-info"
+        || *name == PROXY_AUTHENTICATION_INFO
 }
 
 #[cfg(test)]

@@ -45,7 +45,11 @@ pub(super) fn members(value: &[u8], backslash: Backslash) -> impl Iterator<Item 
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let current = rest?;
-        let end = unquoted(current, b',', backslash).unwrap_or(current.len());
+        let comma = match current.iter().position(|byte| matches!(byte, b',' | b'"')) {
+            Some(quote) if current[quote] == b'"' => unquoted(current, b',', backslash),
+            comma => comma,
+        };
+        let end = comma.unwrap_or(current.len());
         rest = current.get(end + 1..);
         Some(trim(&current[..end]))
     })
@@ -65,6 +69,9 @@ fn unquoted(value: &[u8], wanted: u8, backslash: Backslash) -> Option<usize> {
 
 /// Whether a double quote is opened and never closed.
 pub(super) fn is_unterminated(value: &[u8]) -> bool {
+    if !value.contains(&b'"') {
+        return false;
+    }
     let mut quotes = Quotes::new(Backslash::Escapes);
     for &byte in value {
         quotes.outside(byte);
@@ -107,7 +114,8 @@ impl Quotes {
 
 /// Whether a byte may stand in a token (RFC 9110 §5.6.2).
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// The content of a quoted string that is the whole of `value`. `None` if it is not one.
@@ -161,6 +169,14 @@ mod tests {
         assert_eq!(unquote(br#""""#).unwrap().as_ref(), b"");
         for bad in [&br#""a"#[..], br#""a"b"#, br#"a"#, br#""a\"#, br#"""#, b""] {
             assert_eq!(unquote(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_have_just_the_bytes_of_the_grammar() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token_byte(byte), expected, "{byte}");
         }
     }
 

@@ -36,8 +36,7 @@ pub(super) fn value(seconds: u32) -> HeaderValue {
 
 /// The seconds of a value that is a date, if that is all that it says: written back, it is the same bytes.
 pub(super) fn seconds(value: &[u8]) -> Option<u32> {
-    let since = fields::usual_date(value)?.duration_since(UNIX_EPOCH).ok()?;
-    u32::try_from(since.as_secs()).ok()
+    u32::try_from(fields::usual_seconds(value)?).ok()
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
 }
 
 /// Calls `take` with the name, in lower case, and the argument of each directive of a line.
-pub(crate) fn each_directive<'a>(line: &'a [u8], mut take: impl FnMut(&str, Argument<'a>)) {
+pub(crate) fn each_directive<'a>(line: &'a [u8], mut take: impl FnMut(&[u8], Argument<'a>)) {
     for member in syntax::members(line, Backslash::Escapes) {
         let (name, rest) = split_name(member);
         take(&name, argument(rest));
@@ -151,12 +151,10 @@ pub(crate) fn each_directive<'a>(line: &'a [u8], mut take: impl FnMut(&str, Argu
 
 /// The leading token, in lower case, and what follows it. So `private; max-age=60` is `private` with a malformed
 /// argument rather than an unknown directive.
-pub(crate) fn split_name(member: &[u8]) -> (Cow<'_, str>, &[u8]) {
+pub(crate) fn split_name(member: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
     let end = member.iter().position(|&byte| !syntax::is_token_byte(byte)).unwrap_or(member.len());
     let (name, rest) = member.split_at(end);
-    // Tokens are ASCII.
-    let name = std::str::from_utf8(name).unwrap_or_default();
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if name.iter().any(u8::is_ascii_uppercase) {
         (Cow::Owned(name.to_ascii_lowercase()), rest)
     } else {
         (Cow::Borrowed(name), rest)

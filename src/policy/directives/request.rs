@@ -51,11 +51,11 @@ impl RequestDirectives {
         directives
     }
 
-    fn apply(&mut self, name: &str, argument: &Argument<'_>) {
+    fn apply(&mut self, name: &[u8], argument: &Argument<'_>) {
         match name {
-            "max-age" => self.max_age.restrict(argument.seconds()),
-            "max-stale" => self.limit_staleness(argument),
-            "min-fresh" => {
+            b"max-age" => self.max_age.restrict(argument.seconds()),
+            b"max-stale" => self.limit_staleness(argument),
+            b"min-fresh" => {
                 let seconds = match argument.seconds() {
                     Seconds::Given(seconds) => u64::from(seconds),
                     // Unreadable: no stored response is known to be fresh enough.
@@ -63,10 +63,10 @@ impl RequestDirectives {
                 };
                 self.min_fresh = self.min_fresh.max(Some(Duration::from_secs(seconds)));
             }
-            "stale-if-error" => self.stale_if_error.restrict(argument.seconds()),
-            "no-cache" => self.no_cache = true,
-            "no-store" => self.no_store = true,
-            "only-if-cached" => self.only_if_cached = true,
+            b"stale-if-error" => self.stale_if_error.restrict(argument.seconds()),
+            b"no-cache" => self.no_cache = true,
+            b"no-store" => self.no_store = true,
+            b"only-if-cached" => self.only_if_cached = true,
             _ => {}
         }
     }

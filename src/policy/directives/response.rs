@@ -46,22 +46,22 @@ impl ResponseDirectives {
     }
 
     /// Takes one directive. `name` is in lower case.
-    pub(in crate::policy) fn apply(&mut self, name: &str, argument: &Argument<'_>) {
+    pub(in crate::policy) fn apply(&mut self, name: &[u8], argument: &Argument<'_>) {
         // A permission with an argument that it does not have is not one that we understand.
         let bare = *argument == Argument::None;
         match name {
-            "max-age" => self.max_age.restrict(argument.seconds()),
-            "s-maxage" => self.s_maxage.restrict(argument.seconds()),
-            "stale-while-revalidate" => self.stale_while_revalidate.restrict(argument.seconds()),
-            "stale-if-error" => self.stale_if_error.restrict(argument.seconds()),
-            "no-cache" => self.no_cache.extend(argument),
-            "private" => self.private.extend(argument),
-            "no-store" => self.no_store = true,
-            "must-revalidate" => self.must_revalidate = true,
-            "proxy-revalidate" => self.proxy_revalidate = true,
-            "must-understand" => self.must_understand |= bare,
-            "public" => self.public |= bare,
-            "immutable" => self.immutable |= bare,
+            b"max-age" => self.max_age.restrict(argument.seconds()),
+            b"s-maxage" => self.s_maxage.restrict(argument.seconds()),
+            b"stale-while-revalidate" => self.stale_while_revalidate.restrict(argument.seconds()),
+            b"stale-if-error" => self.stale_if_error.restrict(argument.seconds()),
+            b"no-cache" => self.no_cache.extend(argument),
+            b"private" => self.private.extend(argument),
+            b"no-store" => self.no_store = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"must-understand" => self.must_understand |= bare,
+            b"public" => self.public |= bare,
+            b"immutable" => self.immutable |= bare,
             _ => {}
         }
     }
@@ -71,10 +71,10 @@ impl ResponseDirectives {
     fn distrust(&mut self, line: &[u8]) {
         for member in syntax::plain_members(line) {
             match &*split_name(member).0 {
-                "no-store" => self.no_store = true,
-                "private" => self.private = Reach::Everything,
-                "no-cache" => self.no_cache = Reach::Everything,
-                "must-revalidate" | "proxy-revalidate" => self.proxy_revalidate = true,
+                b"no-store" => self.no_store = true,
+                b"private" => self.private = Reach::Everything,
+                b"no-cache" => self.no_cache = Reach::Everything,
+                b"must-revalidate" | b"proxy-revalidate" => self.proxy_revalidate = true,
                 _ => {}
             }
         }

@@ -26,7 +26,7 @@ pub(super) fn parse(response: &HeaderMap) -> Option<ResponseDirectives> {
     let mut directives = ResponseDirectives { replaces_expires: true, ..ResponseDirectives::default() };
     for (key, entry) in &members {
         if let Some(argument) = argument(entry) {
-            directives.apply(key.as_str(), &argument);
+            directives.apply(key.as_str().as_bytes(), &argument);
         }
     }
     Some(directives)
