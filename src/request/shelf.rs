@@ -10,7 +10,8 @@ use crate::key::{CacheKey, KeyHash};
 /// So many parts, each with a lock of its own, which is held for a map operation only: every miss passes here.
 const SHARDS: usize = 64;
 
-/// Values by key. Asking for one costs a look into a map, which is all that most misses do here.
+/// Values by key. Asking for one costs a look into a map, which is all that most misses do here, and less as long as there
+/// are none at all.
 pub(crate) struct Shelf<T> {
     shards: Box<[Mutex<Shard<T>>]>,
     /// In bytes.
@@ -48,6 +49,9 @@ impl<T: Clone> Shelf<T> {
     }
 
     pub(crate) fn get(&self, key: &CacheKey) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
         self.shard(key).lock().values.get(key).map(|placed| placed.value.clone())
     }
 
@@ -69,6 +73,9 @@ impl<T: Clone> Shelf<T> {
     }
 
     pub(crate) fn remove(&self, key: &CacheKey) {
+        if self.is_empty() {
+            return;
+        }
         self.took_away(self.shard(key).lock().remove(key));
     }
 
@@ -81,6 +88,11 @@ impl<T: Clone> Shelf<T> {
             }
             shard.tidy();
         }
+    }
+
+    /// Whether there is nothing, but for what another thread is just about to put.
+    fn is_empty(&self) -> bool {
+        self.size.load(Ordering::Relaxed) == 0
     }
 
     fn took_away(&self, bytes: usize) {
