@@ -72,17 +72,22 @@ fn is_unmodified_since(request: &HeaderMap, stored: &Validators, received: Syste
     fields::date_in(request, header::IF_MODIFIED_SINCE).is_some_and(|since| modified <= since)
 }
 
+/// Whether a field is a condition, or asks for a range.
+pub fn is_conditional(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::IF_MATCH
+            | header::IF_NONE_MATCH
+            | header::IF_MODIFIED_SINCE
+            | header::IF_UNMODIFIED_SINCE
+            | header::IF_RANGE
+            | header::RANGE
+    )
+}
+
 /// Removes the conditions and the range, so that the response is whole.
 pub fn strip_conditions(request: &mut HeaderMap) {
-    let names = [
-        header::IF_MATCH,
-        header::IF_NONE_MATCH,
-        header::IF_MODIFIED_SINCE,
-        header::IF_UNMODIFIED_SINCE,
-        header::IF_RANGE,
-        header::RANGE,
-    ];
-    for name in names {
+    while let Some(name) = request.keys().find(|name| is_conditional(name)).cloned() {
         request.remove(name);
     }
 }

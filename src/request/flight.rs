@@ -130,7 +130,7 @@ fn is_particular(fields: &HeaderMap) -> bool {
 
 fn flight_id(engine: &Engine, request: &Routed, ranged: bool) -> FlightId {
     let fields = &request.received.fields;
-    let variant = engine.lessons.variant(request).key().into();
+    let variant = engine.lessons.variant(&request.key, fields).key().into();
     let range = if ranged { fields.get(RANGE).cloned() } else { None };
     let authorized = fields.contains_key(http::header::AUTHORIZATION);
     FlightId { key: request.key, variant, range, authorized }

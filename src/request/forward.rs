@@ -3,13 +3,15 @@
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 
+use http::Version;
 use http::header::{
     CACHE_CONTROL, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PRAGMA, TE, VIA,
 };
 
-use crate::policy::precondition::strip_conditions;
-use crate::request::notable::Notable;
-use crate::request::receive::{Received, Routed};
+use crate::policy::precondition::is_conditional;
+use crate::request::assemble::Asked;
+use crate::request::receive::Routed;
+use crate::request::value;
 use crate::request::worker::Engine;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
@@ -17,88 +19,129 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Room for what this hop adds, and at least so much in all: hyper reads the answer into the same map, which then goes on to
+/// the client with what this hop adds to that.
+const ADDED: usize = 8;
+const ROOM: usize = 24;
+
+/// What a hop is that a request has come over, and where it goes from here.
+#[derive(Clone, Copy)]
+pub(crate) struct Hop {
+    /// Who asks; `None`: nobody in particular.
+    peer: Option<IpAddr>,
+    /// In which version.
+    version: Version,
+    /// Index into the configured upstreams.
+    pub(crate) upstream: usize,
+}
+
+impl Hop {
+    pub(crate) fn of(request: &Routed) -> Self {
+        let received = &request.received;
+        Self { peer: received.client.peer(), version: received.version, upstream: request.upstream }
+    }
+}
+
 /// The fields of a request that is passed on for one client: its own, and ours about the hop.
 pub(crate) fn passed(engine: &Engine, request: &Routed) -> HeaderMap {
     let received = &request.received;
-    let mut fields = with_room(&received.fields);
     // The server answers `100-continue` itself, when the content is first asked for (RFC 9110 §10.1.1).
-    fields.remove(EXPECT);
+    let mut fields = copied(&received.fields, |name| *name == EXPECT);
     if received.wants_trailers {
         fields.insert(TE, HeaderValue::from_static("trailers"));
     }
-    add_hop(engine, request, &mut fields);
+    let told = Told { scheme: received.scheme, authority: &received.authority, fields: &received.fields };
+    add_hop(engine, Hop::of(request), &told, &mut fields);
     fields
 }
 
 /// The fields of a request whose answer may be shared: without what only concerns this client's copy, and with what
 /// the answer is known to be selected by in the form in which that is compared, since the answer is for everybody
 /// whose fields are equal in that form. Preconditions and ranges are answered for each client from the shared response.
-pub(crate) fn shared(engine: &Engine, request: &Routed) -> HeaderMap {
-    let received = &request.received;
-    let mut fields = with_room(&received.fields);
-    // First: what is stripped stays so, even if the answer says that it is selected by it.
-    engine.lessons.variant(request).write_to(&mut fields);
-    if received.notable.has(Notable::CONDITION | Notable::RANGE) {
-        strip_conditions(&mut fields);
+pub(crate) fn shared(engine: &Engine, asked: &Asked, hop: Hop) -> HeaderMap {
+    let mut fields = copied(&asked.fields, is_of_one_client);
+    let variant = engine.lessons.variant(&asked.key, &asked.fields);
+    if !variant.is_of_all() {
+        variant.write_to(&mut fields);
+        // What is left out stays so, even if the answer says that it is selected by it.
+        for name in variant.fields().iter().filter(|name| is_of_one_client(name)) {
+            fields.remove(name);
+        }
     }
-    if received.notable.has(Notable::DIRECTIVE) {
-        fields.remove(CACHE_CONTROL);
-        fields.remove(PRAGMA);
-    }
-    fields.remove(EXPECT);
-    add_hop(engine, request, &mut fields);
+    let told = Told { scheme: asked.scheme, authority: &asked.authority, fields: &asked.fields };
+    add_hop(engine, hop, &told, &mut fields);
     fields
 }
 
-/// A copy with room for what this hop adds.
-fn with_room(fields: &HeaderMap) -> HeaderMap {
-    let mut copy = fields.clone();
-    copy.reserve(8);
+fn is_of_one_client(name: &HeaderName) -> bool {
+    matches!(*name, CACHE_CONTROL | PRAGMA | EXPECT) || is_conditional(name)
+}
+
+/// A copy with room for what this hop adds, and without some of the fields.
+fn copied(fields: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut copy = HeaderMap::with_capacity((fields.len() + ADDED).max(ROOM));
+    for (name, value) in fields.iter().filter(|(name, _)| !is_left_out(name)) {
+        copy.append(name, value.clone());
+    }
     copy
 }
 
+/// What is told about a hop, of a request as it was received.
+struct Told<'a> {
+    scheme: &'static str,
+    authority: &'a str,
+    fields: &'a HeaderMap,
+}
+
 /// Adds what tells about the hop that ends here.
-fn add_hop(engine: &Engine, request: &Routed, fields: &mut HeaderMap) {
-    let received = &request.received;
-    let peer = received.client.peer().map(Address::of);
-    let authority = authority(received);
-    match (&engine.hop.hosts[request.upstream], &authority) {
+fn add_hop(engine: &Engine, hop: Hop, told: &Told<'_>, fields: &mut HeaderMap) {
+    let peer = hop.peer.map(Address::of);
+    let authority = told.authority();
+    match (&engine.hop.hosts[hop.upstream], &authority) {
         (Some(host), _) | (None, Some(host)) => drop(fields.insert(HOST, host.clone())),
         (None, None) => {}
     }
-    if let Some(peer) = &peer {
-        extend_list(fields, X_FORWARDED_FOR, peer.bytes());
+    if let Some(peer) = &peer
+        && let Ok(member) = HeaderValue::from_bytes(peer.bytes())
+    {
+        fields.append(X_FORWARDED_FOR, member);
     }
-    fields.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(received.scheme));
+    fields.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(told.scheme));
     if let Some(authority) = authority {
         fields.entry(X_FORWARDED_HOST).or_insert(authority);
     }
-    extend_list(fields, FORWARDED, &forwarded(peer.as_ref(), received));
-    fields.append(VIA, engine.via(received.version));
+    if let Ok(member) = value::rendered(|out| forwarded(peer.as_ref(), told, out)) {
+        fields.append(FORWARDED, member);
+    }
+    fields.append(VIA, engine.via(hop.version));
     if let Some(instance) = &engine.hop.instance {
         fields.append(CDN_LOOP, instance.clone());
     }
 }
 
-/// The authority as a field value: as a rule it came as one.
-fn authority(received: &Received) -> Option<HeaderValue> {
-    match received.fields.get(HOST) {
-        Some(host) if host.as_bytes() == received.authority.as_bytes() => Some(host.clone()),
-        _ => HeaderValue::from_str(&received.authority).ok(),
+impl Told<'_> {
+    /// The authority as a field value: as a rule it came as one.
+    fn authority(&self) -> Option<HeaderValue> {
+        match self.fields.get(HOST) {
+            Some(host) if host.as_bytes() == self.authority.as_bytes() => Some(host.clone()),
+            _ => HeaderValue::from_str(self.authority).ok(),
+        }
     }
 }
 
 /// RFC 7239 §4: an IPv6 address stands in brackets and quotes, and so does a host with a port. §6.2: who asks for
 /// nobody in particular calls that unknown.
-fn forwarded(peer: Option<&Address>, received: &Received) -> Vec<u8> {
+fn forwarded(peer: Option<&Address>, told: &Told<'_>, out: &mut Vec<u8>) {
     let (open, address, close): (&[u8], &[u8], &[u8]) = match peer {
         Some(peer) if peer.is_v6 => (b"\"[", peer.bytes(), b"]\""),
         Some(peer) => (b"", peer.bytes(), b""),
         None => (b"", b"unknown", b""),
     };
-    let host: [&[u8]; 2] = [b";host=\"", received.authority.as_bytes()];
-    let scheme: [&[u8]; 2] = [b"\";proto=", received.scheme.as_bytes()];
-    [b"for=", open, address, close, host[0], host[1], scheme[0], scheme[1]].concat()
+    let (host, scheme) = (told.authority.as_bytes(), told.scheme.as_bytes());
+    let parts: [&[u8]; 8] = [b"for=", open, address, close, b";host=\"", host, b"\";proto=", scheme];
+    for part in parts {
+        out.extend_from_slice(part);
+    }
 }
 
 /// An address in letters, on the stack: it is written for every request.
@@ -137,13 +180,6 @@ fn write_v4(rest: &mut &mut [u8], address: Ipv4Addr) -> io::Result<()> {
         rest.write_all(itoa::Buffer::new().format(octet).as_bytes())?;
     }
     Ok(())
-}
-
-/// Appends a member to a list field, in a line of its own.
-fn extend_list(fields: &mut HeaderMap, name: HeaderName, member: &[u8]) {
-    if let Ok(value) = HeaderValue::from_bytes(member) {
-        fields.append(name, value);
-    }
 }
 
 #[cfg(test)]

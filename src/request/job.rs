@@ -1,11 +1,10 @@
 //! A fetch under way: it goes on whether or not the client that caused it stays, and tells its flight what came.
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::header::{HeaderValue, IF_RANGE, RANGE};
+use http::header::{HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, Response, StatusCode};
 
 use crate::clock::Moment;
@@ -14,11 +13,12 @@ use crate::policy::{EntityTag, reuse};
 use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::coalesce::{Obligation, Verdict};
 use crate::request::flying::Own;
+use crate::request::forward::{self, Hop};
 use crate::request::lookup::{Found, Live};
 use crate::request::plan::{self, Errand};
 use crate::request::receive::Routed;
+use crate::request::revalidate;
 use crate::request::worker::{Engine, Worker};
-use crate::request::{forward, revalidate};
 use crate::store::{Entry, Extent};
 use crate::telemetry::Telemetry;
 use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody};
@@ -27,9 +27,7 @@ use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody};
 pub(crate) struct Job {
     worker: Worker,
     asked: Asked,
-    upstream: usize,
-    /// What goes to the origin, without conditions.
-    head: RequestHead,
+    hop: Hop,
     /// Stored responses whose validators are listed. INVARIANT: if `selects`, the first is the one that the request
     /// selects; a date of any other would be no condition on what it asks for.
     stale: Vec<Arc<Entry>>,
@@ -52,14 +50,10 @@ impl Job {
     ) -> Self {
         let engine = worker.engine();
         let received = &request.received;
-        let mut fields = forward::shared(engine, request);
         let range = match errand {
             Errand::Range => received.fields.get(RANGE).cloned(),
             Errand::Whole(_) | Errand::Rest(_) => None,
         };
-        if let Some(range) = &range {
-            fields.insert(RANGE, range.clone());
-        }
         // A request that was sent back twice fetches alone and without conditions, so that a purge in between
         // cannot make the answer useless once more.
         let mut stale = if range.is_some() || alone { Vec::new() } else { found.variants(engine) };
@@ -82,10 +76,8 @@ impl Job {
             rules: request.rules.clone(),
             range,
         };
-        let head = RequestHead { method: Method::GET, target: received.target.clone(), fields };
-        let worker = worker.clone();
-        let upstream = request.upstream;
-        Self { worker, asked, upstream, head, stale, selects, part, obligation, hints: None }
+        let (worker, hop) = (worker.clone(), Hop::of(request));
+        Self { worker, asked, hop, stale, selects, part, obligation, hints: None }
     }
 
     /// Flies. Returns the answer if it is for the client alone that caused the fetch. A panic is counted.
@@ -97,8 +89,8 @@ impl Job {
         for _ in 0..2 {
             let sent = engine.log.published();
             let started = engine.clock.moment();
-            let result =
-                worker.send(self.upstream, &self.request(), RequestBody::Empty, self.hints.clone()).await;
+            let head = || self.request();
+            let result = worker.send(self.hop.upstream, &head, RequestBody::Empty, self.hints.clone()).await;
             let at = engine.clock.moment();
             let mut response = match result {
                 Ok(response) => response,
@@ -114,7 +106,7 @@ impl Job {
                     revalidate::not_modified(engine, &self.asked, &self.stale, receipt, response.headers())
                 }
                 StatusCode::PARTIAL_CONTENT if self.part.is_some() => {
-                    self.completed(engine, receipt, response).await
+                    Box::pin(self.completed(engine, receipt, response)).await
                 }
                 _ => return self.conclude(engine, receipt, response).await,
             };
@@ -134,18 +126,13 @@ impl Job {
     }
 
     /// The request for the origin: conditional if something stale is stored, for the rest if a part is.
-    fn request(&self) -> Cow<'_, RequestHead> {
-        if self.stale.is_empty() && self.part.is_none() {
-            return Cow::Borrowed(&self.head);
+    fn request(&self) -> RequestHead {
+        let mut fields = forward::shared(self.worker.engine(), &self.asked, self.hop);
+        if let Some(range) = &self.asked.range {
+            fields.insert(RANGE, range.clone());
         }
-        let mut head = self.head.clone();
-        let fields = &mut head.fields;
-        let validators: Vec<_> = self.stale.iter().map(|entry| entry.validators()).collect();
-        let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
-        if self.selects {
-            make_conditional(fields, &validators);
-        } else {
-            offer_tags(fields, &validators);
+        if !self.stale.is_empty() {
+            self.add_conditions(&mut fields);
         }
         if let Some(part) = &self.part
             && let Some(range) = part.entry.extent().missing()
@@ -154,7 +141,17 @@ impl Job {
             fields.insert(RANGE, range);
             fields.insert(IF_RANGE, etag);
         }
-        Cow::Owned(head)
+        RequestHead { method: Method::GET, target: self.asked.target.clone(), fields }
+    }
+
+    fn add_conditions(&self, fields: &mut HeaderMap) {
+        let validators: Vec<_> = self.stale.iter().map(|entry| entry.validators()).collect();
+        let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
+        if self.selects {
+            make_conditional(fields, &validators);
+        } else {
+            offer_tags(fields, &validators);
+        }
     }
 
     async fn completed(

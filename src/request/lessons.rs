@@ -74,9 +74,9 @@ impl Lessons {
     }
 
     /// The selecting fields of a request under the last Vary rule that was seen for its key.
-    pub(crate) fn variant(&self, request: &Routed) -> Variant {
-        match self.rules.get(&request.key) {
-            Some(rule) => Variant::of(&rule, &request.received.fields),
+    pub(crate) fn variant(&self, key: &CacheKey, fields: &HeaderMap) -> Variant {
+        match self.rules.get(key) {
+            Some(rule) => Variant::of(&rule, fields),
             None => Variant::default(),
         }
     }

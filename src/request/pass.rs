@@ -88,7 +88,8 @@ impl Exchange {
         let engine = self.worker.engine();
         let sent = engine.log.published();
         let started = engine.clock.moment();
-        let mut response = self.worker.send(self.upstream, &self.head, self.body, self.hints).await?;
+        let mut response =
+            self.worker.send(self.upstream, &|| self.head.clone(), self.body, self.hints).await?;
         let at = engine.clock.moment();
         let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
         assemble::tidy(response.headers_mut(), receipt.wall);

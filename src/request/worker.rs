@@ -13,7 +13,7 @@ use crate::request::coalesce::Flights;
 use crate::request::lessons::Lessons;
 use crate::store::{Budget, Store};
 use crate::telemetry::{CacheName, FetchResult, Telemetry};
-use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody, Upstreams};
+use crate::upstream::{Failure, MakeHead, OnHints, RequestBody, ResponseBody, Upstreams};
 use crate::validity;
 
 /// Shared by all serving threads.
@@ -156,11 +156,11 @@ impl Worker {
         self.engine.clone()
     }
 
-    /// Sends a request to an upstream, and counts it.
+    /// Sends a request to an upstream, and counts it. See [`Upstreams::send`].
     pub(crate) async fn send(
         &self,
         upstream: usize,
-        head: &RequestHead,
+        head: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {

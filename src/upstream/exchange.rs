@@ -37,6 +37,9 @@ pub struct RequestHead {
     pub fields: HeaderMap,
 }
 
+/// Makes what is asked for: an attempt uses it up, and another one may be called for.
+pub type MakeHead<'a> = &'a (dyn Fn() -> RequestHead + Send + Sync);
+
 impl RequestHead {
     /// Whether the request may be sent twice (RFC 9112 §9.3.1).
     fn is_safe(&self) -> bool {
@@ -65,16 +68,18 @@ impl Pool {
 
     pub(super) async fn send(
         &self,
-        head: &RequestHead,
+        head: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let turn = self.upstream.next_turn();
         let (server, idle) = (&self.upstream.servers[turn], &self.idle[turn]);
         let slot = server.slot(self.upstream.connect_timeout).await?;
-        let (response, mut lease) = self.exchange(server, idle, head, body, hints).await?;
+        let first = head();
+        let method = first.method.clone();
+        let (response, mut lease) = self.exchange(server, idle, first, head, body, hints).await?;
         let (mut answer, incoming) = response.into_parts();
-        if settle_framing(&mut answer, &head.method)? == Afterwards::Discard {
+        if settle_framing(&mut answer, &method)? == Afterwards::Discard {
             lease.retire();
         }
         let body = ResponseBody::new(incoming, self.upstream.between_bytes_timeout, slot, lease);
@@ -90,17 +95,18 @@ impl Pool {
         &self,
         server: &Server,
         idle: &Arc<Idle>,
-        head: &RequestHead,
+        head: RequestHead,
+        again: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let is_repeatable = head.is_safe() && matches!(body, RequestBody::Empty);
         let (body, mut phases) = Outgoing::new(body);
-        let mut request = outgoing(server, head, body, hints.clone());
+        let mut request = outgoing(server, head, body, hints.as_ref());
         loop {
             let mut lease = match idle.take() {
                 Some(lease) => lease,
-                None => self.connection(server, idle).await?,
+                None => Box::pin(self.connection(server, idle)).await?,
             };
             match self.attempt(&mut lease, request, &mut phases).await {
                 Ok(response) => return Ok((response, lease)),
@@ -110,11 +116,21 @@ impl Pool {
             }
         }
         debug!(upstream = self.upstream.name, "idle connection was closed under a request; trying a new one");
-        let (body, mut phases) = Outgoing::new(RequestBody::Empty);
-        let request = outgoing(server, head, body, hints);
+        let (body, _) = Outgoing::new(RequestBody::Empty);
+        let request = outgoing(server, again(), body, hints.as_ref());
+        Box::pin(self.replaced(server, idle, request)).await
+    }
+
+    /// Sends a request without content on a new connection.
+    async fn replaced(
+        &self,
+        server: &Server,
+        idle: &Arc<Idle>,
+        request: Request<Outgoing>,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut lease =
             connect(self.connector.clone(), self.protocol.clone(), server.uri.clone(), idle).await?;
-        let response = self.attempt(&mut lease, request, &mut phases).await.map_err(|lost| lost.failure)?;
+        let response = self.attempt(&mut lease, request, &mut None).await.map_err(|lost| lost.failure)?;
         Ok((response, lease))
     }
 
@@ -149,7 +165,7 @@ impl Pool {
             Some(phases) => tokio::select! {
                 biased;
                 exchanged = exchanged => Ok(exchanged),
-                failure = self.overdue(phases) => Err(failure),
+                failure = Box::pin(self.overdue(phases)) => Err(failure),
             },
         };
         match exchanged {
@@ -218,21 +234,21 @@ async fn connect(
 /// What is sent: the caller's fields, with what is ours settled, `Host` and framing.
 fn outgoing(
     server: &Server,
-    head: &RequestHead,
+    head: RequestHead,
     body: Outgoing,
-    hints: Option<OnHints>,
+    hints: Option<&OnHints>,
 ) -> Request<Outgoing> {
-    let mut fields = head.fields.clone();
+    let RequestHead { method, target, mut fields } = head;
     if !fields.contains_key(HOST) {
         fields.insert(HOST, server.host.clone());
     }
     body.frame(&mut fields);
     let mut request = Request::new(body);
-    *request.method_mut() = head.method.clone();
-    *request.uri_mut() = Uri::from(head.target.clone());
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = fields;
     if let Some(hints) = hints {
-        hints::subscribe(&mut request, hints);
+        hints::subscribe(&mut request, hints.clone());
     }
     request
 }

@@ -29,7 +29,7 @@ use http::Response;
 
 use exchange::Pool;
 
-pub use exchange::RequestHead;
+pub use exchange::{MakeHead, RequestHead};
 pub use failure::{BodyFailure, Failure};
 pub use hints::OnHints;
 pub use request_body::{BoxError, RequestBody};
@@ -53,7 +53,7 @@ impl Upstreams {
     /// Sends a request to a server of the upstream with that index and waits for the final response head.
     ///
     /// The response's `Transfer-Encoding` has been undone and its `Content-Length` can be relied on; other fields are
-    /// as the origin sent them. `hints` is called for each 103 that precedes the final head, possibly on another task.
+    /// as the origin sent them. `head` is called once, and once more if the request is sent twice. `hints` is called for each 103 that precedes the final head, possibly on another task.
     ///
     /// Dropping the future, or the body before its end, gives the connection up.
     ///
@@ -67,7 +67,7 @@ impl Upstreams {
     pub async fn send(
         &self,
         upstream: usize,
-        head: &RequestHead,
+        head: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
     ) -> Result<Response<ResponseBody>, Failure> {

@@ -136,7 +136,7 @@ impl Server {
         if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
             return Ok(slot);
         }
-        match timeout(patience, slots.acquire_owned()).await {
+        match Box::pin(timeout(patience, slots.acquire_owned())).await {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(Failure::Busy),
         }

@@ -49,7 +49,7 @@ pub(crate) async fn send(
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().unwrap().clone();
     let head = RequestHead { method: parts.method, target, fields: parts.headers };
-    upstreams.send(0, &head, body, hints).await
+    upstreams.send(0, &|| head.clone(), body, hints).await
 }
 
 pub(crate) async fn get(upstreams: &Upstreams) -> Result<Response<ResponseBody>, Failure> {
