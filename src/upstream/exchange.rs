@@ -159,9 +159,14 @@ impl Pool {
     ) -> Result<Response<Incoming>, Lost> {
         let exchanged = lease.sender.try_send_request(request);
         let exchanged = match phases {
-            None => timeout(self.upstream.first_byte_timeout, exchanged)
-                .await
-                .map_err(|_elapsed| Failure::FirstByteTimeout),
+            None => {
+                lease.patience.begin(self.upstream.first_byte_timeout);
+                tokio::select! {
+                    biased;
+                    exchanged = exchanged => Ok(exchanged),
+                    () = lease.patience.over() => Err(Failure::FirstByteTimeout),
+                }
+            }
             Some(phases) => tokio::select! {
                 biased;
                 exchanged = exchanged => Ok(exchanged),

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use super::patience::Patience;
 use super::request_body::Outgoing;
 
 /// The sweep passes so many times in an `idle_timeout`.
@@ -42,6 +43,7 @@ struct Connections {
 struct Resting {
     sender: SendRequest<Outgoing>,
     task: Task,
+    patience: Patience,
     /// The sweep's turn in which it came.
     since: u32,
 }
@@ -56,9 +58,9 @@ impl Idle {
     /// A connection that the origin is not known to have closed.
     pub(super) fn take(self: &Arc<Self>) -> Option<Lease> {
         let mut connections = self.connections.lock();
-        while let Some(Resting { sender, task, .. }) = connections.resting.pop() {
+        while let Some(Resting { sender, task, patience, .. }) = connections.resting.pop() {
             if sender.is_ready() {
-                return Some(Lease { sender, task, reused: true, home: Some(self.clone()) });
+                return Some(Lease { sender, task, patience, reused: true, home: Some(self.clone()) });
             }
         }
         None
@@ -74,14 +76,14 @@ impl Idle {
         }
     }
 
-    fn put(self: &Arc<Self>, sender: SendRequest<Outgoing>, task: Task) {
+    fn put(self: &Arc<Self>, sender: SendRequest<Outgoing>, task: Task, patience: Patience) {
         {
             let mut connections = self.connections.lock();
             if connections.resting.len() >= self.most {
                 return;
             }
             let since = connections.turn;
-            connections.resting.push(Resting { sender, task, since });
+            connections.resting.push(Resting { sender, task, patience, since });
             if !std::mem::replace(&mut connections.swept, true) {
                 tokio::spawn(sweep(Arc::downgrade(self), self.timeout / TURNS));
             }
@@ -133,6 +135,8 @@ impl Drop for Task {
 pub(super) struct Lease {
     pub(super) sender: SendRequest<Outgoing>,
     task: Task,
+    /// For what is awaited on it.
+    pub(super) patience: Patience,
     /// It has served before: the origin may have tired of waiting just when this request was on its way.
     pub(super) reused: bool,
     /// Where it rests later; `None`: it serves nobody else.
@@ -142,7 +146,8 @@ pub(super) struct Lease {
 impl Lease {
     /// A new connection, which is to rest at `home` later, and is driven by `task`.
     pub(super) fn new(sender: SendRequest<Outgoing>, task: AbortHandle, home: &Arc<Idle>) -> Self {
-        Self { sender, task: Task(task), reused: false, home: Some(home.clone()) }
+        let patience = Patience::new();
+        Self { sender, task: Task(task), patience, reused: false, home: Some(home.clone()) }
     }
 
     /// It serves nobody after this request.
@@ -153,13 +158,13 @@ impl Lease {
     /// To be called when the response has come to its end. The connection rests as soon as it is known to be of further
     /// use, which as a rule is now: its task has seen that end before we did.
     pub(super) fn give_back(self) {
-        let Self { mut sender, task, home: Some(home), .. } = self else { return };
+        let Self { mut sender, task, patience, home: Some(home), .. } = self else { return };
         if sender.is_ready() {
-            home.put(sender, task);
+            home.put(sender, task, patience);
         } else if !sender.is_closed() {
             tokio::spawn(async move {
                 if sender.ready().await.is_ok() {
-                    home.put(sender, task);
+                    home.put(sender, task, patience);
                 }
             });
         }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
 
 use super::failure::BodyFailure;
 use super::pool::Lease;
@@ -21,17 +20,16 @@ use super::shared::Slot;
 pub struct ResponseBody {
     incoming: Incoming,
     patience: Duration,
-    /// Made when the origin first lets us wait, then reused.
-    timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
     slot: Option<Slot>,
+    /// INVARIANT: there until it ends, fails or is cut.
     lease: Option<Lease>,
 }
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, patience: Duration, slot: Slot, lease: Lease) -> Self {
         let (slot, lease) = (Some(slot), Some(lease));
-        let mut body = Self { incoming, patience, timer: None, waiting: false, slot, lease };
+        let mut body = Self { incoming, patience, waiting: false, slot, lease };
         if body.incoming.is_end_stream() {
             body.end();
         }
@@ -40,18 +38,13 @@ impl ResponseBody {
 
     /// Called when the origin has nothing for us; ready when that has lasted too long.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience;
-        let timer = match &mut self.timer {
-            Some(timer) => {
-                if !self.waiting {
-                    timer.as_mut().set(sleep(patience));
-                }
-                timer
-            }
-            none => none.insert(Box::pin(sleep(patience))),
-        };
+        // Nothing is awaited from the origin any more; hyper is just about to say that it has ended.
+        let Some(lease) = &mut self.lease else { return Poll::Pending };
+        if !self.waiting {
+            lease.patience.begin(self.patience);
+        }
         self.waiting = true;
-        timer.as_mut().poll(cx)
+        lease.patience.poll_over(cx)
     }
 
     /// It has come to its end. First the connection, so that whoever gets the slot finds it.
@@ -65,7 +58,6 @@ impl ResponseBody {
     fn let_go(&mut self) {
         self.lease = None;
         self.slot = None;
-        self.timer = None;
     }
 }
 
