@@ -116,7 +116,7 @@ fn join_revalidation(engine: &Engine, request: &Routed) -> Seat {
     engine.flights.join(flight_id(engine, request, false), &Asking { engine, request })
 }
 
-fn revalidation(worker: &Worker, request: &Routed, found: &Found, obligation: Obligation) -> Job {
+fn revalidation(worker: &Worker, request: &Routed, found: &Found, obligation: Obligation) -> Box<Job> {
     Job::new(worker, request, found, &Errand::Whole(Forward::Stale), obligation, false)
 }
 

@@ -22,7 +22,7 @@ pub(crate) type Own = Option<Box<Response<ResponseBody>>>;
 pub(crate) struct Flying(Option<Pin<Box<dyn Future<Output = Own> + Send>>>);
 
 impl Flying {
-    pub(crate) fn new(job: Job) -> Self {
+    pub(crate) fn new(job: Box<Job>) -> Self {
         Self::of(job.fly())
     }
 

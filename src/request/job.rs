@@ -47,7 +47,7 @@ impl Job {
         errand: &Errand,
         obligation: Obligation,
         alone: bool,
-    ) -> Self {
+    ) -> Box<Self> {
         let engine = worker.engine();
         let received = &request.received;
         let range = match errand {
@@ -77,11 +77,12 @@ impl Job {
             range,
         };
         let (worker, hop) = (worker.clone(), Hop::of(request));
-        Self { worker, asked, hop, stale, selects, part, obligation, hints: None }
+        // What is polled moves about before it is: the less it holds, the better.
+        Box::new(Self { worker, asked, hop, stale, selects, part, obligation, hints: None })
     }
 
     /// Flies. Returns the answer if it is for the client alone that caused the fetch. A panic is counted.
-    pub(crate) async fn fly(mut self) -> Own {
+    pub(crate) async fn fly(mut self: Box<Self>) -> Own {
         let _panics = PanicCount(self.worker.engine().telemetry.clone());
         let worker = self.worker.clone();
         let engine = worker.engine();

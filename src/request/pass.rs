@@ -26,7 +26,8 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
     let exchange = Exchange::new(worker, request);
     let decision = Decision { detail: Some(reason), ..Decision::forwarded(forward_for(reason)) };
     let result = if request.received.method.is_safe() {
-        exchange.run().await
+        // Apart, so that what waits for a shared fetch need not have room for this.
+        Box::pin(exchange.run()).await
     } else {
         write(exchange, asked(request)).await
     };
