@@ -50,10 +50,9 @@ impl Asked {
     /// What its responses can be purged by, whatever they carry: `url` is that of [`Asked::url`].
     pub(crate) fn address<'a>(&'a self, url: &'a str) -> Subjects<'a> {
         let authority = &*self.authority;
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
-        };
+        let port = authority.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let host = authority.get(..authority.len() - port).and_then(|before| before.strip_suffix(':'));
+        let host = host.unwrap_or(authority);
         Subjects::address(host, url)
     }
 

@@ -30,9 +30,9 @@ pub(crate) struct Found {
 impl Found {
     /// Live complete responses, the selected one first: those whose validators a conditional request may list.
     pub(crate) fn variants(&self, engine: &Engine) -> Vec<Arc<Entry>> {
+        let Some(resource) = &self.resource else { return Vec::new() };
         let selected = self.whole.as_ref().map(|live| live.entry.clone());
-        let others = self.resource.iter().flat_map(|resource| resource.variants().iter());
-        let others = others.filter(|entry| {
+        let others = resource.variants().iter().filter(|entry| {
             entry.is_whole()
                 && selected.as_ref().is_none_or(|selected| !Arc::ptr_eq(selected, entry))
                 && engine.log.check(&entry.marks, &entry.stamp).is_some()
