@@ -36,7 +36,7 @@ pub(crate) struct Asked {
     pub(crate) authority: Arc<str>,
     pub(crate) target: http::uri::PathAndQuery,
     /// As the client sent them: what Vary selects by.
-    pub(crate) fields: HeaderMap,
+    pub(crate) fields: Arc<HeaderMap>,
     pub(crate) rules: Arc<Rules>,
     /// The `Range` that went to the origin.
     pub(crate) range: Option<HeaderValue>,

@@ -73,6 +73,7 @@ pub(crate) async fn fetch(
         Seat::Lead(obligation) => {
             let waiter = obligation.waiter();
             let alone = obligation.is_alone();
+            request.received.fields.share();
             let mut job = Job::new(worker, request, found, &errand, obligation, alone);
             job.hints = request.received.client.on_hints();
             let (verdict, own) = Flying::new(job).verdict(waiter).await;

@@ -72,7 +72,7 @@ impl Job {
             scheme: received.scheme,
             authority: received.authority.clone(),
             target: received.target.clone(),
-            fields: received.fields.clone(),
+            fields: received.fields.handle(),
             rules: request.rules.clone(),
             range,
         };

@@ -21,6 +21,7 @@ mod assemble;
 mod body;
 mod coalesce;
 mod error;
+mod fields;
 mod flight;
 mod flying;
 mod forward;

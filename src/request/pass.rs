@@ -140,7 +140,7 @@ pub(crate) fn asked(request: &Routed) -> Asked {
         scheme: received.scheme,
         authority: received.authority.clone(),
         target: received.target.clone(),
-        fields: received.fields.clone(),
+        fields: received.fields.handle(),
         rules: request.rules.clone(),
         range: request.range().cloned(),
     }

@@ -16,6 +16,7 @@ use crate::policy::directives::RequestDirectives;
 use crate::policy::fields::strip_hop_by_hop;
 use crate::policy::{ClientCacheControl, Rules};
 use crate::request::error::{self, Refusal};
+use crate::request::fields::Fields;
 use crate::request::notable::{self, Notable};
 use crate::request::worker::Engine;
 use crate::route;
@@ -82,7 +83,7 @@ pub(crate) struct Received {
     pub(crate) authority: Arc<str>,
     pub(crate) target: PathAndQuery,
     pub(crate) version: Version,
-    pub(crate) fields: HeaderMap,
+    pub(crate) fields: Fields,
     /// What there is in `fields`, and was of what is stripped off them.
     pub(crate) notable: Notable,
     /// Taken when it is passed on.
@@ -124,7 +125,7 @@ impl Received {
             authority,
             target,
             version,
-            fields,
+            fields: fields.into(),
             notable,
             content: Some(content),
             client,

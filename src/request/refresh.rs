@@ -159,7 +159,7 @@ fn request_for(engine: &Engine, entry: &Entry) -> Option<Routed> {
         target: path.parse::<PathAndQuery>().ok()?,
         version: Version::HTTP_11,
         notable: Notable::of(&fields),
-        fields,
+        fields: fields.into(),
         content: None,
         client: Client::ourselves(scheme),
         wants_trailers: false,

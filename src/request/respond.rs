@@ -135,8 +135,7 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
 /// In the map that held the request's: hyper in turn takes the next request's into that of the response, so there is one map
 /// for all of them.
 fn stored_fields(entry: &Entry, request: &mut Routed, now: Moment) -> HeaderMap {
-    let mut fields = std::mem::take(&mut request.received.fields);
-    fields.clear();
+    let mut fields = request.received.fields.take_emptied();
     entry.head.write_to(&mut fields);
     set_age(&mut fields, entry.age(now));
     fields
