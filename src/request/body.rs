@@ -1,15 +1,15 @@
 //! The body of an answer: from the store, from a fill, or from the origin. It carries the request's record, which
 //! is written when the body ends, or is dropped before it does.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
+use crate::request::pieces::{Data, Pieces};
 use crate::request::worker::Engine;
 use crate::store::Reader;
 use crate::telemetry::Record;
@@ -29,8 +29,7 @@ pub(crate) enum Source {
     Empty,
     /// Pieces that are in memory, and the trailers that follow them.
     Pieces {
-        pieces: VecDeque<Bytes>,
-        left: u64,
+        pieces: Pieces,
         trailers: Option<Box<HeaderMap>>,
     },
     /// A single piece: most hits.
@@ -56,8 +55,7 @@ impl Body {
         if pieces.len() == 1 && trailers.is_none() {
             return Self::new(Source::Piece(pieces.pop()));
         }
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self::new(Source::Pieces { pieces: pieces.into(), left, trailers: trailers.map(Box::new) })
+        Self::new(Source::Pieces { pieces: Pieces::new(pieces), trailers: trailers.map(Box::new) })
     }
 
     /// Takes the record, to be finished when the body ends.
@@ -65,32 +63,30 @@ impl Body {
         self.record = Some((record, engine));
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Error>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
-            Source::Piece(piece) => Poll::Ready(piece.take().map(|piece| Ok(Frame::data(piece)))),
-            Source::Pieces { pieces, left, trailers } => Poll::Ready(match pieces.pop_front() {
-                Some(piece) => {
-                    *left -= piece.len() as u64;
-                    Some(Ok(Frame::data(piece)))
-                }
+            Source::Piece(piece) => Poll::Ready(piece.take().map(|piece| Ok(Frame::data(piece.into())))),
+            Source::Pieces { pieces, trailers } => Poll::Ready(match pieces.next() {
+                Some(data) => Some(Ok(Frame::data(data))),
                 None => trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))),
             }),
-            Source::Fill(reader) => {
-                Pin::new(reader).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
-            Source::FillRange { reader, skip, left } => poll_range(reader, skip, left, cx),
-            Source::Origin(body) => Pin::new(body.as_mut())
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            Source::Fill(reader) => Pin::new(reader).poll_frame(cx).map(as_ours),
+            Source::FillRange { reader, skip, left } => poll_range(reader, skip, left, cx).map(as_ours),
+            Source::Origin(body) => Pin::new(body.as_mut()).poll_frame(cx).map(as_ours),
         }
     }
 
-    fn count(&mut self, frame: &Frame<Bytes>) {
+    fn count(&mut self, frame: &Frame<Data>) {
         if let (Some((record, _)), Some(data)) = (&mut self.record, frame.data_ref()) {
-            record.bytes += data.len() as u64;
+            record.bytes += data.remaining() as u64;
         }
     }
+}
+
+/// The frame of a source that hands over one piece at a time.
+fn as_ours<E: Into<Error>>(frame: Option<Result<Frame<Bytes>, E>>) -> Option<Result<Frame<Data>, Error>> {
+    frame.map(|frame| frame.map(|frame| frame.map_data(Data::One)).map_err(Into::into))
 }
 
 /// Drops `skip` bytes, passes `left`, and ends there.
@@ -122,13 +118,13 @@ fn poll_range(
 }
 
 impl http_body::Body for Body {
-    type Data = Bytes;
+    type Data = Data;
     type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Data>, Error>>> {
         let frame = ready!(self.poll_source(cx));
         match &frame {
             None => self.ended = true,
@@ -149,7 +145,7 @@ impl http_body::Body for Body {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Piece(piece) => SizeHint::with_exact(piece.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Pieces { left, trailers: None, .. } => SizeHint::with_exact(*left),
+            Source::Pieces { pieces, trailers: None } => SizeHint::with_exact(pieces.remaining() as u64),
             Source::Pieces { .. } => SizeHint::default(),
             Source::Fill(reader) => reader.size_hint(),
             Source::FillRange { left, .. } => SizeHint::with_exact(*left),
@@ -163,7 +159,7 @@ impl Source {
         match self {
             Source::Empty => true,
             Source::Piece(piece) => piece.is_none(),
-            Source::Pieces { pieces, trailers, .. } => pieces.is_empty() && trailers.is_none(),
+            Source::Pieces { pieces, trailers } => !pieces.has_remaining() && trailers.is_none(),
             Source::Fill(reader) => reader.is_end_stream(),
             Source::FillRange { left, .. } => *left == 0,
             Source::Origin(body) => body.is_end_stream(),

@@ -31,6 +31,7 @@ mod lookup;
 mod multipart;
 mod notable;
 mod pass;
+mod pieces;
 mod plan;
 mod purge;
 mod receive;
@@ -45,6 +46,7 @@ mod worker;
 
 pub use body::Body;
 pub use error::{Refusal, reasons};
+pub use pieces::{Data, Pieces};
 pub use receive::{Client, Head, Hinted};
 pub use refresh::Refresher;
 pub use worker::{Engine, Worker};

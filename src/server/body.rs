@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -47,15 +46,15 @@ impl<B> Served<B> {
 
 impl<B> Body for Served<B>
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
 {
-    type Data = Bytes;
+    type Data = B::Data;
     type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.project();
         let Some(held) = this.failed.as_ref() else {
             let frame = ready!(this.body.poll_frame(cx));

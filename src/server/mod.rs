@@ -27,7 +27,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use http_body::Body;
@@ -50,7 +49,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub trait Handler: Clone + Send + Sync + 'static {
     /// What is sent as content. If it fails, what came before is sent still, then the connection is cut so that the
     /// client can tell.
-    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
 
     /// Answers one request. The future is dropped when the client goes away, half-closing included.
     ///
