@@ -1,6 +1,7 @@
 //! The transport under hyper: a TCP stream that does not wait forever, slips early hints between messages, and
 //! closes so that the client can read what was said last.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -22,6 +23,15 @@ use super::{ConnectionEvent, Observer};
 /// How long, and for how many bytes, a closing connection listens to a client that is still sending.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
+
+/// What is no longer than this leaves in one piece: to the kernel a list of pieces costs more than a copy of so few bytes does to
+/// us.
+const GATHERED: usize = 4096;
+
+thread_local! {
+    /// Where the pieces of a short answer are put together. Empty between two writes.
+    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One client's connection.
 pub(super) struct ClientIo {
@@ -144,7 +154,12 @@ impl Write for ClientIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let stream = Pin::new(&mut self.stream);
+        let written = match bufs {
+            [all] => stream.poll_write(cx, all),
+            _ if is_short(bufs) => gathered(bufs, |bytes| stream.poll_write(cx, bytes)),
+            _ => stream.poll_write_vectored(cx, bufs),
+        };
         self.impatient(cx, written)
     }
 
@@ -179,10 +194,47 @@ impl Write for ClientIo {
     }
 }
 
+fn is_short(bufs: &[IoSlice<'_>]) -> bool {
+    bufs.iter().map(|buf| buf.len()).sum::<usize>() <= GATHERED
+}
+
+/// Does with all bytes in one piece what `write` does.
+fn gathered<T>(bufs: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> T) -> T {
+    TOGETHER.with_borrow_mut(|together| {
+        bufs.iter().for_each(|buf| together.extend_from_slice(buf));
+        let written = write(together);
+        together.clear();
+        written
+    })
+}
+
 impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.wire.must_reset() {
             let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slices<'a>(pieces: &[&'a [u8]]) -> Vec<IoSlice<'a>> {
+        pieces.iter().map(|piece| IoSlice::new(piece)).collect()
+    }
+
+    #[test]
+    fn what_is_gathered_is_all_there_is_and_nothing_from_before() {
+        let longer = gathered(&slices(&[b"head", b"", b"content"]), <[u8]>::to_vec);
+        let shorter = gathered(&slices(&[b"h", b"c"]), <[u8]>::to_vec);
+        assert_eq!([longer, shorter], [b"headcontent".to_vec(), b"hc".to_vec()]);
+    }
+
+    #[test]
+    fn only_short_answers_are_gathered() {
+        let longest = [b'x'; GATHERED - 1];
+        assert!(is_short(&slices(&[b"h", &longest])));
+        assert!(!is_short(&slices(&[b"he", &longest])));
     }
 }
