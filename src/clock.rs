@@ -2,10 +2,12 @@
 //!
 //! Two clocks, never mixed. A [`Moment`] counts from boot and goes on while the machine is suspended, so ages
 //! computed from it are right after a laptop wakes up; it cannot be set back. The wall clock, a
-//! [`SystemTime`], is for fields that carry dates (`Date`, `Expires`), and for logs.
+//! [`SystemTime`], is for fields that carry dates (`Date`, `Expires`), and for logs. Where both are wanted for each request,
+//! the second is told from the first: [`Clock::wall_at`].
 //!
 //! Tests hand in a [`Manual`] clock and move it by hand.
 
+use std::cell::Cell;
 use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,6 +78,46 @@ impl Clock {
             None => SystemTime::now(),
         }
     }
+
+    /// The wall clock at a `moment` that has just been read. It costs a reading once a second only, so a wall clock that is set
+    /// is followed within a second.
+    pub fn wall_at(&self, moment: Moment) -> SystemTime {
+        if let Some(manual) = &self.0 {
+            return manual.wall_at(moment);
+        }
+        SEEN.with(|seen| {
+            let told = seen.get().and_then(|seen| seen.wall_at(moment));
+            told.unwrap_or_else(|| {
+                let wall = self.wall();
+                seen.set(Some(Seen { moment, wall }));
+                wall
+            })
+        })
+    }
+}
+
+/// For how long a thread tells the wall clock from the boot clock before it looks at it again: so soon it follows when somebody
+/// sets it.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// What this thread has last seen when it looked at both.
+    static SEEN: Cell<Option<Seen>> = const { Cell::new(None) };
+}
+
+/// The two clocks at one time.
+#[derive(Clone, Copy)]
+struct Seen {
+    moment: Moment,
+    wall: SystemTime,
+}
+
+impl Seen {
+    /// The wall clock at `moment`, unless that was too long ago, or is not to come.
+    fn wall_at(self, moment: Moment) -> Option<SystemTime> {
+        let since = moment.since(self.moment);
+        (moment >= self.moment && since < TRUSTED).then(|| self.wall + since)
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -102,6 +144,9 @@ pub struct Manual {
 }
 
 impl Manual {
+    /// A day after boot.
+    const START: Moment = Moment::from_nanos(86_400_000_000_000);
+
     /// A clock that shows `wall`, a day after boot.
     pub fn starting_at(wall: SystemTime) -> Arc<Self> {
         Arc::new(Self { wall_at_start: wall, elapsed_nanos: AtomicU64::new(0) })
@@ -123,7 +168,11 @@ impl Manual {
     }
 
     fn moment(&self) -> Moment {
-        Moment::from_nanos(0) + Duration::from_secs(86_400) + self.elapsed()
+        Self::START + self.elapsed()
+    }
+
+    fn wall_at(&self, moment: Moment) -> SystemTime {
+        self.wall_at_start + moment.since(Self::START)
     }
 
     fn elapsed(&self) -> Duration {
@@ -152,5 +201,26 @@ mod tests {
         manual.advance(Duration::from_secs(90));
         assert_eq!(clock.moment().since(moment), Duration::from_secs(90));
         assert_eq!(clock.wall(), wall + Duration::from_secs(90));
+        assert_eq!([clock.wall_at(moment), clock.wall_at(clock.moment())], [wall, clock.wall()]);
+    }
+
+    #[test]
+    fn a_wall_clock_is_trusted_for_a_second() {
+        let seen = Seen { moment: Moment::from_nanos(5_000_000_000), wall: UNIX_EPOCH };
+        let at = |nanos| seen.wall_at(Moment::from_nanos(nanos));
+        assert_eq!(at(5_000_000_000), Some(UNIX_EPOCH));
+        assert_eq!(at(5_999_999_999), Some(UNIX_EPOCH + Duration::from_nanos(999_999_999)));
+        assert_eq!([at(6_000_000_000), at(4_999_999_999)], [None; 2]);
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_is_followed() {
+        let clock = Clock::system();
+        // As if this thread had looked an hour ago, when it showed another time.
+        SEEN.set(Some(Seen { moment: Moment::from_nanos(0), wall: UNIX_EPOCH }));
+        let before = clock.wall();
+        let told = clock.wall_at(clock.moment() + TRUSTED);
+        assert!(before <= told && told <= clock.wall());
+        assert!(SEEN.get().is_some_and(|seen| seen.wall == told), "and is remembered");
     }
 }

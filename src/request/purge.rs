@@ -14,7 +14,7 @@ pub(crate) fn is_purge(head: &Head) -> bool {
 /// Purges, if the client may: first that is asked, then what the request says.
 pub(crate) fn answer(engine: &Engine, head: &Head, client: &Client) -> Refused {
     let at = engine.clock.moment();
-    let line = receive::line(engine, head, client);
+    let line = receive::line(engine, head, client, at);
     Refused { method: head.method.clone(), at, refusal: purge(engine, head, client), line }
 }
 

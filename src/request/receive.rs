@@ -105,7 +105,7 @@ impl Received {
     pub(crate) fn new(engine: &Engine, head: Head, content: Incoming, client: Client) -> Self {
         let arrived = engine.log.published();
         let at = engine.clock.moment();
-        let line = line(engine, &head, &client);
+        let line = line(engine, &head, &client, at);
         let Head { method, authority, target, version, mut fields } = head;
         let trusted = engine.trusts(client.addr.ip());
         let scheme = if trusted { forwarded_scheme(&fields).unwrap_or(client.scheme) } else { client.scheme };
@@ -152,12 +152,12 @@ impl Received {
     }
 }
 
-/// What the access log wants to know of a request, if there is one.
-pub(crate) fn line(engine: &Engine, head: &Head, client: &Client) -> Option<Box<Line>> {
+/// What the access log wants to know of a request that came just now, `at`, if there is one.
+pub(crate) fn line(engine: &Engine, head: &Head, client: &Client, at: Moment) -> Option<Box<Line>> {
     let log = engine.telemetry.access_log()?;
     Some(log.line(&Asked {
         client: client.addr,
-        time: engine.clock.wall(),
+        time: engine.clock.wall_at(at),
         method: &head.method,
         host: head.authority.as_bytes(),
         target: head.target.as_str().as_bytes(),
