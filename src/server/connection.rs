@@ -1,12 +1,14 @@
 //! One connection: hyper between the socket and the handler.
 
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
+use futures_util::future::Either;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -15,6 +17,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -58,7 +61,8 @@ impl<H: Handler> Site<H> {
         let peer = Arc::new(Peer::new(canonical(addr), canonical(local), Arc::clone(&wire)));
         let io =
             ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
-        let service = service_fn(|request| self.answer(request, &peer));
+        let (site, client, known) = (&self, &peer, Known::default());
+        let service = service_fn(move |request| site.answer(request, client, &known));
         let mut connection = pin!(self.protocol.serve_connection(io, service));
         let mut told = false;
         let ended = poll_fn(|cx| {
@@ -85,32 +89,56 @@ impl<H: Handler> Site<H> {
         &self,
         request: Request<Incoming>,
         peer: &Arc<Peer>,
+        known: &Known,
     ) -> impl Future<Output = Result<Response<Served<H::Body>>, Infallible>> + use<H> {
         let version = request.version();
         peer.wire.begin(version == Version::HTTP_11);
         peer.wire.set_unanswered(!request.body().is_end_stream());
         let (mut head, content) = request.into_parts();
-        let handling = match admit(&mut head, &self.limits, peer) {
-            Ok(authority) => Ok(self.handler.handle(head, authority, content, Arc::clone(peer))),
+        let response = match admit(&mut head, &self.limits, peer, known) {
+            Ok(authority) => Either::Left(self.handler.handle(head, authority, content, Arc::clone(peer))),
             Err(rejection) => {
                 let mut response = self.handler.refuse(&head, &rejection, peer);
                 // What follows the head cannot be trusted either.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                Err(response)
+                Either::Right(ready(response))
             }
         };
-        let wire = Arc::clone(&peer.wire);
-        async move {
-            let response = match handling {
-                Ok(handling) => handling.await,
-                Err(refusal) => refusal,
-            };
-            let close_delimited = version == Version::HTTP_10 && !has_length(&response);
-            wire.end();
-            Ok(response.map(|body| Served::new(body, wire, close_delimited)))
-        }
+        Answering { response, wire: Some(Arc::clone(&peer.wire)), version }
     }
 }
+
+pin_project! {
+    /// The response to one request as hyper is to have it. Written by hand since a response is large, and an `async` block
+    /// moves it twice more.
+    struct Answering<F> {
+        #[pin]
+        response: F,
+        // Taken when the response is there.
+        wire: Option<Arc<Wire>>,
+        version: Version,
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Response<B>>,
+    B: Body,
+{
+    type Output = Result<Response<Served<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(cx));
+        let Some(wire) = this.wire.take() else { return Poll::Pending };
+        let close_delimited = *this.version == Version::HTTP_10 && !has_length(&response);
+        wire.end();
+        Poll::Ready(Ok(response.map(|body| Served::new(body, wire, close_delimited))))
+    }
+}
+
+/// What the last request of a connection was for, in normal form: most ask for the same authority again.
+type Known = Cell<Option<Arc<str>>>;
 
 /// Bytes that wait unsent in the kernel for one client.
 #[cfg(target_os = "linux")]
@@ -145,10 +173,10 @@ fn protocol(config: &config::Server) -> http1::Builder {
 
 /// Brings the head of a request that passes the guard into the one shape that handlers see, and tells for which authority
 /// it is. One that does not pass stays as it came.
-fn admit(head: &mut Parts, limits: &Limits, peer: &Peer) -> Result<Arc<str>, Rejection> {
-    let mut last = peer.last_authority.lock();
+fn admit(head: &mut Parts, limits: &Limits, peer: &Peer, known: &Known) -> Result<Arc<str>, Rejection> {
+    let last = known.take();
     let Accepted { authority, as_sent, target } = guard::check(head, limits, last.as_deref())?;
-    let authority = match (authority, &*last) {
+    let authority = match (authority, &last) {
         (Some(authority), Some(last)) if *authority == **last => Arc::clone(last),
         (Some(authority), _) => Arc::from(authority),
         // HTTP/1.0: what was asked is whoever listens where the client has connected (RFC 9110 §7.2).
@@ -164,7 +192,8 @@ fn admit(head: &mut Parts, limits: &Limits, peer: &Peer) -> Result<Arc<str>, Rej
     if let Some(uri) = uri {
         head.uri = uri;
     }
-    *last = Some(Arc::clone(&authority));
+    let same = last.filter(|last| Arc::ptr_eq(last, &authority));
+    known.set(same.or_else(|| Some(Arc::clone(&authority))));
     Ok(authority)
 }
 

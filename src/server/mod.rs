@@ -31,7 +31,6 @@ use http::Response;
 use http::request::Parts;
 use http_body::Body;
 use hyper::body::Incoming;
-use parking_lot::Mutex;
 
 pub use accept::{Drained, serve};
 pub use drain::{Shutdown, ShutdownTrigger};
@@ -81,13 +80,11 @@ pub struct Peer {
     /// Our own.
     pub local: SocketAddr,
     wire: Arc<Wire>,
-    /// What the last request was for, in normal form.
-    last_authority: Mutex<Option<Arc<str>>>,
 }
 
 impl Peer {
     fn new(addr: SocketAddr, local: SocketAddr, wire: Arc<Wire>) -> Self {
-        Self { addr, local, wire, last_authority: Mutex::default() }
+        Self { addr, local, wire }
     }
 
     /// A way to send 103 Early Hints ahead of the answer to the request now being handled. Call it while handling; it
