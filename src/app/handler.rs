@@ -31,21 +31,20 @@ impl Handler for Proxy {
         parts: Parts,
         authority: Arc<str>,
         content: Incoming,
-        peer: Arc<Peer>,
+        peer: &Arc<Peer>,
     ) -> impl Future<Output = Response<request::Body>> + Send + use<> {
         // The server has seen to it that the target is in origin form.
-        let slash = || PathAndQuery::from_static("/");
+        let target = parts.uri.into_parts().path_and_query;
         let head = Head {
             authority,
-            target: parts.uri.path_and_query().cloned().unwrap_or_else(slash),
+            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
             method: parts.method,
             version: parts.version,
             fields: parts.headers,
         };
-        let addr = peer.addr;
-        let hinted = (head.version == Version::HTTP_11).then_some(peer as Arc<dyn Hinted>);
-        let client = Client { addr, scheme: "http", hinted };
-        self.worker.handle(head, content, client)
+        let understands_hints = head.version == Version::HTTP_11;
+        let hinted = || understands_hints.then(|| Arc::clone(peer) as Arc<dyn Hinted>);
+        self.worker.handle(head, content, Client::new(peer.addr, "http"), hinted)
     }
 
     fn refuse(&self, head: &Parts, rejection: &Rejection, peer: &Peer) -> Response<request::Body> {

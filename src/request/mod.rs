@@ -53,6 +53,7 @@ pub use worker::{Engine, Worker};
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::future::Either;
 use http::{Response, StatusCode};
@@ -77,8 +78,15 @@ const MOST_ATTEMPTS: u32 = SHARED_ATTEMPTS + 4;
 pub type Answering = Either<Ready<Response<Body>>, Pin<Box<dyn Future<Output = Response<Body>> + Send>>>;
 
 impl Worker {
-    /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason.
-    pub fn handle(&self, head: Head, content: Incoming, client: Client) -> Answering {
+    /// Answers one request. Never fails: whatever goes wrong becomes a response with a named reason. `hinted` tells who may be told
+    /// early hints, and is asked only if an origin may have some.
+    pub fn handle(
+        &self,
+        head: Head,
+        content: Incoming,
+        client: Client,
+        hinted: impl FnOnce() -> Option<Arc<dyn Hinted>>,
+    ) -> Answering {
         let engine = self.shared_engine();
         if purge::is_purge(&head) {
             let answered = purge::answer(&engine, &head, &client);
@@ -98,6 +106,7 @@ impl Worker {
                 Either::Left(ready(respond::respond(engine, &mut request, Answer::Stored(delivery))))
             }
             plan => {
+                request.received.client.hinted = hinted();
                 let worker = self.clone();
                 Either::Right(Box::pin(async move {
                     let answer = worker.pursue(&mut request, found, plan).await;

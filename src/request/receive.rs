@@ -44,11 +44,16 @@ pub struct Client {
     pub addr: SocketAddr,
     /// `http` or `https`, of the listener.
     pub scheme: &'static str,
-    /// The way for early hints; `None` where the client cannot understand them.
-    pub hinted: Option<Arc<dyn Hinted>>,
+    /// The way for early hints, once an origin is asked that may send some; `None` where the client cannot understand them.
+    pub(crate) hinted: Option<Arc<dyn Hinted>>,
 }
 
 impl Client {
+    /// One who is not hinted.
+    pub fn new(addr: SocketAddr, scheme: &'static str) -> Self {
+        Self { addr, scheme, hinted: None }
+    }
+
     /// Takes early hints that come for the request now being handled.
     pub(crate) fn on_hints(&self) -> Option<OnHints> {
         self.hinted.as_ref().map(|client| client.on_hints())
@@ -64,7 +69,7 @@ pub trait Hinted: Send + Sync {
 impl Client {
     /// Larder itself, when it asks for nobody in particular.
     pub(crate) fn ourselves(scheme: &'static str) -> Self {
-        Self { addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), scheme, hinted: None }
+        Self::new(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), scheme)
     }
 
     /// The peer's address, if there is a peer: no socket's is the unspecified one.
@@ -239,6 +244,7 @@ pub(crate) struct Routed {
 
 impl Routed {
     /// `found` is the route that [`Received::route`] has told.
+    #[inline]
     pub(crate) fn new(engine: &Engine, received: Received, found: &config::Route) -> Self {
         let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());
         let directives = if received.notable.has(Notable::DIRECTIVE) {

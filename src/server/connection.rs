@@ -96,7 +96,7 @@ impl<H: Handler> Site<H> {
         peer.wire.set_unanswered(!request.body().is_end_stream());
         let (mut head, content) = request.into_parts();
         let response = match admit(&mut head, &self.limits, peer, known) {
-            Ok(authority) => Either::Left(self.handler.handle(head, authority, content, Arc::clone(peer))),
+            Ok(authority) => Either::Left(self.handler.handle(head, authority, content, peer)),
             Err(rejection) => {
                 let mut response = self.handler.refuse(&head, &rejection, peer);
                 // What follows the head cannot be trusted either.

@@ -60,7 +60,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
         head: Parts,
         authority: Arc<str>,
         content: Incoming,
-        peer: Arc<Peer>,
+        peer: &Arc<Peer>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + use<Self>;
 
     /// Renders the answer to a request that the server refuses for what is in its head, which is as the client sent it.

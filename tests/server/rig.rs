@@ -42,10 +42,10 @@ impl Handler for Scripted {
         head: Parts,
         authority: Arc<str>,
         content: Incoming,
-        peer: Arc<Peer>,
+        peer: &Arc<Peer>,
     ) -> impl Future<Output = Response<Body>> + Send + use<> {
         assert_eq!(head.headers.get(HOST).map(HeaderValue::as_bytes), Some(authority.as_bytes()));
-        (self.answers)(Request::from_parts(head, content), peer)
+        (self.answers)(Request::from_parts(head, content), Arc::clone(peer))
     }
 
     fn refuse(&self, _: &Parts, rejection: &Rejection, _: &Peer) -> Response<Body> {
