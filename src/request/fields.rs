@@ -5,46 +5,38 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-/// They are one client's own, and become shared when something is fetched by them that may outlive that client. A hit is
-/// spared the place that this takes.
+/// They are one client's own, and become shared when something is fetched by them that may outlive that client.
 #[derive(Debug)]
-pub(crate) enum Fields {
-    Own(HeaderMap),
-    Shared(Arc<HeaderMap>),
+pub(crate) struct Fields {
+    /// INVARIANT: empty while they are shared.
+    own: HeaderMap,
+    shared: Option<Arc<HeaderMap>>,
 }
 
 impl Fields {
     /// From now on [`handle`](Self::handle) copies nothing.
     pub(crate) fn share(&mut self) {
-        if let Self::Own(own) = self {
-            *self = Self::Shared(Arc::new(std::mem::take(own)));
+        if self.shared.is_none() {
+            self.shared = Some(Arc::new(std::mem::take(&mut self.own)));
         }
     }
 
     /// For who needs them for longer.
     pub(crate) fn handle(&self) -> Arc<HeaderMap> {
-        match self {
-            Self::Own(own) => Arc::new(own.clone()),
-            Self::Shared(shared) => shared.clone(),
-        }
+        self.shared.clone().unwrap_or_else(|| Arc::new(self.own.clone()))
     }
 
-    /// The map to put other fields into, emptied. It is a new one if this one is shared.
-    pub(crate) fn take_emptied(&mut self) -> HeaderMap {
-        match self {
-            Self::Own(own) => {
-                let mut map = std::mem::take(own);
-                map.clear();
-                map
-            }
-            Self::Shared(_) => HeaderMap::new(),
-        }
+    /// The map to put other fields into, emptied. It is a new one if these are shared.
+    pub(crate) fn emptied(&mut self) -> &mut HeaderMap {
+        self.shared = None;
+        self.own.clear();
+        &mut self.own
     }
 }
 
 impl From<HeaderMap> for Fields {
     fn from(own: HeaderMap) -> Self {
-        Self::Own(own)
+        Self { own, shared: None }
     }
 }
 
@@ -52,10 +44,7 @@ impl Deref for Fields {
     type Target = HeaderMap;
 
     fn deref(&self) -> &HeaderMap {
-        match self {
-            Self::Own(own) => own,
-            Self::Shared(shared) => shared,
-        }
+        self.shared.as_deref().unwrap_or(&self.own)
     }
 }
 
@@ -76,7 +65,7 @@ mod tests {
         shared.share();
         let handle = shared.handle();
         assert!(Arc::ptr_eq(&handle, &shared.handle()), "nothing is copied");
-        assert!(shared.take_emptied().is_empty());
+        assert!(shared.emptied().is_empty());
         assert_eq!(handle[HOST], "a.test");
     }
 
@@ -84,7 +73,7 @@ mod tests {
     fn who_has_them_alone_has_the_map() {
         let mut own = fields();
         let (handle, room) = (own.handle(), own.capacity());
-        let map = own.take_emptied();
+        let map = own.emptied();
         assert_eq!((map.len(), map.capacity()), (0, room));
         assert_eq!(handle[HOST], "a.test");
     }

@@ -244,7 +244,7 @@ pub(crate) struct Routed {
 
 impl Routed {
     /// `found` is the route that [`Received::route`] has told.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(engine: &Engine, received: Received, found: &config::Route) -> Self {
         let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());
         let directives = if received.notable.has(Notable::DIRECTIVE) {

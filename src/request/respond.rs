@@ -118,6 +118,7 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
     if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, entry.extent()) {
         return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
     }
+    let head = request.is_head();
     let whole = Whole { status: entry.head.status(), length: Some(entry.body.len()) };
     let shape = shape(engine, request, &whole, || {
         let validators = entry.validators();
@@ -126,7 +127,7 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
     });
     let fields = stored_fields(entry, request, now);
     match shape {
-        Shape::Whole => stored_whole(fields, whole.status, &entry.body, request.is_head()),
+        Shape::Whole => stored_whole(fields, whole.status, &entry.body, head),
         Shape::Ranges(ranges) => stored_ranges(fields, &entry.body, ranges),
         shape => bare(shape, fields, entry.body.len()),
     }
@@ -134,10 +135,10 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
 
 /// In the map that held the request's: hyper in turn takes the next request's into that of the response, so there is one map
 /// for all of them.
-fn stored_fields(entry: &Entry, request: &mut Routed, now: Moment) -> HeaderMap {
-    let mut fields = request.received.fields.take_emptied();
-    entry.head.write_to(&mut fields);
-    set_age(&mut fields, entry.age(now));
+fn stored_fields<'a>(entry: &Entry, request: &'a mut Routed, now: Moment) -> &'a mut HeaderMap {
+    let fields = request.received.fields.emptied();
+    entry.head.write_to(fields);
+    set_age(fields, entry.age(now));
     fields
 }
 
@@ -165,16 +166,16 @@ fn from_fill(
     let shape = shape(engine, request, &whole, || (Cow::Borrowed(&share.validators), share.received_wall));
     match shape {
         // Several ranges are cut from a complete body only.
-        Shape::Whole => with(fields, share.status, Body::new(Source::Fill(reader))),
+        Shape::Whole => with(&mut fields, share.status, Body::new(Source::Fill(reader))),
         Shape::Ranges(ranges) => match (&ranges[..], share.length) {
             ([range], Some(length)) => {
                 let left = range.last - range.first + 1;
                 let body = Body::new(Source::FillRange { reader, skip: range.first, left });
-                single(fields, *range, length, body)
+                single(&mut fields, *range, length, body)
             }
-            _ => with(fields, share.status, Body::new(Source::Fill(reader))),
+            _ => with(&mut fields, share.status, Body::new(Source::Fill(reader))),
         },
-        shape => bare(shape, fields, share.length.unwrap_or(0)),
+        shape => bare(shape, &mut fields, share.length.unwrap_or(0)),
     }
 }
 
@@ -225,15 +226,16 @@ fn shape<'a>(
     }
 }
 
-fn with(fields: HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
+/// Takes the fields.
+fn with(fields: &mut HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    *response.headers_mut() = fields;
+    std::mem::swap(response.headers_mut(), fields);
     response
 }
 
 /// hyper itself tells the length of content that it is given; to a HEAD it is given none.
-fn stored_whole(mut fields: HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Body> {
+fn stored_whole(fields: &mut HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Body> {
     if head && sealed.trailers().is_none() && allows_length(status) {
         fields.insert(CONTENT_LENGTH, value::number(sealed.len()));
     }
@@ -250,12 +252,11 @@ fn allows_length(status: StatusCode) -> bool {
     !status.is_informational() && status != StatusCode::NO_CONTENT
 }
 
-fn stored_ranges(fields: HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> Response<Body> {
+fn stored_ranges(fields: &mut HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> Response<Body> {
     if let [range] = ranges[..] {
         let body = Body::pieces(sealed.slice(range.first, range.last), None);
         return single(fields, range, sealed.len(), body);
     }
-    let mut fields = fields;
     let kind = fields.remove(CONTENT_TYPE);
     let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
     fields.insert(CONTENT_TYPE, parts.content_type());
@@ -263,7 +264,7 @@ fn stored_ranges(fields: HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> 
     with(fields, StatusCode::PARTIAL_CONTENT, Body::pieces(parts.into_pieces(), None))
 }
 
-fn single(mut fields: HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
+fn single(fields: &mut HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
     fields.insert(CONTENT_RANGE, ContentRange { range, complete: Some(complete) }.render());
     fields.insert(CONTENT_LENGTH, value::number(range.last - range.first + 1));
     with(fields, StatusCode::PARTIAL_CONTENT, body)
@@ -271,7 +272,7 @@ fn single(mut fields: HeaderMap, range: ByteRange, complete: u64, body: Body) ->
 
 /// Bytes `within` of a stored part that begins at `first`.
 fn part(
-    mut fields: HeaderMap,
+    fields: &mut HeaderMap,
     sealed: &Sealed,
     within: ByteRange,
     first: u64,
@@ -284,14 +285,14 @@ fn part(
 }
 
 /// Answers without the content that was asked for.
-fn bare(shape: Shape, mut fields: HeaderMap, length: u64) -> Response<Body> {
+fn bare(shape: Shape, fields: &mut HeaderMap, length: u64) -> Response<Body> {
     let status = match shape {
         Shape::NotModified => StatusCode::NOT_MODIFIED,
         Shape::Failed => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::RANGE_NOT_SATISFIABLE,
     };
     if status == StatusCode::NOT_MODIFIED {
-        keep_for_304(&mut fields);
+        keep_for_304(fields);
     } else {
         let date = fields.remove(DATE);
         fields.clear();
