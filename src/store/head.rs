@@ -431,7 +431,8 @@ mod tests {
         let heads: Vec<Head> = (0..10).map(|_| packed(&fields).unwrap()).collect();
         assert!(heads.iter().all(|head| head.to_map() == fields));
         let last = heads.last().unwrap().packed.len();
-        assert!((200..=400 + 5).contains(&last), "{last}");
+        // Some share a slot in which they are counted, and go without.
+        assert!((200..=500).contains(&last), "{last}");
     }
 
     #[test]
