@@ -113,15 +113,15 @@ impl Variant {
         }
     }
 
-    /// Whether a stored response with this variant may answer the request (§4.1). `content_language` is the stored
+    /// Whether a stored response with this variant may answer the request (§4.1). `content_language` tells the stored
     /// response's: it also answers a request whose one most preferred language it is.
-    pub fn matches(&self, request: &HeaderMap, content_language: Option<&HeaderValue>) -> bool {
+    pub fn matches(&self, request: &HeaderMap, content_language: impl Fn() -> Option<HeaderValue>) -> bool {
         let mut key = self.key();
         self.fields().iter().all(|name| {
             let _ = pop(&mut key);
             let stored = pop(&mut key);
             stored == normal_value(name, request).as_deref()
-                || (*name == header::ACCEPT_LANGUAGE && prefers(request, content_language))
+                || (*name == header::ACCEPT_LANGUAGE && prefers(request, content_language().as_ref()))
         })
     }
 }

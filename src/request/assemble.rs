@@ -100,7 +100,8 @@ pub(crate) struct Share {
 
 impl Share {
     pub(crate) fn selects(&self, fields: &HeaderMap) -> bool {
-        self.variant.fields().is_empty() || self.variant.matches(fields, self.fields.get(CONTENT_LANGUAGE))
+        self.variant.is_of_all()
+            || self.variant.matches(fields, || self.fields.get(CONTENT_LANGUAGE).cloned())
     }
 
     /// As it is at `now`, for whoever comes when it has begun.

@@ -244,6 +244,7 @@ pub(crate) struct Routed {
 
 impl Routed {
     /// `found` is the route that [`Received::route`] has told.
+    // Or else what was received, which is large, is moved on its way.
     #[inline(always)]
     pub(crate) fn new(engine: &Engine, received: Received, found: &config::Route) -> Self {
         let key = CacheKey::of(received.scheme, &received.authority, received.path_and_query());

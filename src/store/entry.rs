@@ -251,7 +251,7 @@ impl Entry {
 
     /// Whether a request with these fields selects it (RFC 9111 §4.1).
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.variant.is_of_all() || self.variant.matches(request, self.head.get(&CONTENT_LANGUAGE).as_ref())
+        self.variant.is_of_all() || self.variant.matches(request, || self.head.get(&CONTENT_LANGUAGE))
     }
 
     /// Counts a request that was answered with it.

@@ -75,11 +75,11 @@ row!(VariantRow {
     let (stored, request) = (fields(&row.stored), fields(&row.request));
     let variant = Variant::of(vary.fields(), &stored);
     let language = row.content_language.as_deref().map(|tag| HeaderValue::from_str(tag).expect("a value"));
-    same("matches", row.matches, variant.matches(&request, language.as_ref()))?;
-    same("matches itself", true, variant.matches(&stored, language.as_ref()))?;
+    same("matches", row.matches, variant.matches(&request, || language.clone()))?;
+    same("matches itself", true, variant.matches(&stored, || language.clone()))?;
     // What matches without the help of the language is the same variant.
     let is_same = variant == Variant::of(vary.fields(), &request);
-    same("is the same variant", variant.matches(&request, None), is_same)?;
+    same("is the same variant", variant.matches(&request, || None), is_same)?;
     same("has the same key", is_same, variant.key() == Variant::of(vary.fields(), &request).key())
 });
 
