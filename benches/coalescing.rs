@@ -11,6 +11,7 @@ mod run;
 
 use std::convert::Infallible;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime;
 use tokio::task::JoinSet;
 
@@ -199,10 +200,17 @@ impl Origin {
         let state = Arc::new(State::default());
         let served = state.clone();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind(addr)).expect("the origin listens");
+        let listener = runtime.block_on(async { listen(addr) }).expect("the origin listens");
         thread::spawn(move || runtime.block_on(serve(listener, served)));
         Self { addr, state }
     }
+}
+
+/// With room for a crowd that comes at once: whom the kernel turns away asks again after a second.
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(addr)?;
+    socket.listen(4096)
 }
 
 async fn serve(listener: TcpListener, state: Arc<State>) {
