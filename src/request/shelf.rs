@@ -16,8 +16,8 @@ pub(crate) struct Shelf<T> {
     shards: Box<[Mutex<Shard<T>>]>,
     /// In bytes.
     room: usize,
-    /// Of all values, in bytes. INVARIANT: the sum of their sizes, whenever no shard is locked. It guards nothing, so it is
-    /// relaxed: two who put something at once may each drop an old value where one would have done.
+    /// Of all values, in bytes. INVARIANT: the sum of their sizes, whenever no shard is locked. Relaxed: two who
+    /// put something at once may each drop an old value where one would have done, and who asks meanwhile may miss it.
     size: AtomicUsize,
 }
 

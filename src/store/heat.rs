@@ -8,7 +8,7 @@ const SAMPLE: u32 = 16;
 
 /// What a hit counts for, so that there is something to cool down in steps.
 const HIT: u32 = 16;
-/// What cools down loses this share, as a divisor: it is half as cold after eleven rounds.
+/// What cools down loses this share, as a divisor: it is half as hot after eleven rounds.
 const COOLING: u32 = 16;
 /// A response without hits is worth a quarter of one; or it would not matter how large it is.
 const FRESH: f64 = 4.0;
@@ -33,7 +33,7 @@ impl Heat {
         self.0.load(Ordering::Relaxed).div_ceil(HIT)
     }
 
-    /// What a byte of a response of one byte is worth.
+    /// What a response of one byte with it is worth to keep.
     pub(super) fn worth(&self) -> f64 {
         f64::from(self.0.load(Ordering::Relaxed)) + FRESH
     }
