@@ -10,24 +10,19 @@
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 
-# The allocator is built by make, which the image does not bring.
-RUN command -v make >/dev/null \
-    || { apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*; }
+# The allocator is built by make. A release is built twice, the second time by a profile, which python3 makes traffic for
+# and llvm-19 reads.
+RUN { command -v make && command -v python3 && [ -x /usr/lib/llvm-19/bin/llvm-profdata ]; } >/dev/null \
+    || { apt-get update && apt-get install -y --no-install-recommends llvm-19 make python3 && rm -rf /var/lib/apt/lists/*; }
 
-# Dependencies in a layer of their own: it is built again only when they change. benches/ is there because the
-# manifest names the files in it.
-COPY Cargo.toml Cargo.lock ./
-COPY benches benches
-RUN mkdir src \
-    && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs \
-    && cargo build --release --locked \
-    && rm -r src
-
+# benches/ is there because the manifest names the files in it.
 COPY . .
-# The files keep the times they have outside, which may be earlier than those of the stand-ins just built.
-RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --bin larder
+# What was built before is kept from one build of the image to the next. The sources have the times they have outside,
+# which may be earlier than that.
+RUN --mount=type=cache,target=/src/target \
+    touch src/main.rs src/lib.rs \
+    && scripts/release \
+    && cp target/released/larder /usr/local/bin/larder
 
 FROM debian:bookworm-slim
 
@@ -40,7 +35,7 @@ LABEL org.opencontainers.image.title="larder" \
 
 # For origins that are reached by https.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /src/target/release/larder /usr/local/bin/larder
+COPY --from=build /usr/local/bin/larder /usr/local/bin/larder
 COPY deploy/container.toml /etc/larder/config.toml
 
 # A number and no name: an orchestrator can see that it is not root.

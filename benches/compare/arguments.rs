@@ -23,6 +23,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) no_floors: bool,
 
+    /// The Larder to measure, instead of the one that cargo builds: scripts/bench names the release.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) larder: Option<PathBuf>,
+
     /// A further build of Larder to compare, under a name of its own; or a script that starts one in another way.
     #[arg(long, value_name = "NAME=PATH", value_parser = parse_build)]
     pub(crate) also: Vec<(String, PathBuf)>,

@@ -43,8 +43,7 @@ impl<'a> Field<'a> {
             probe: READY,
         };
         let origin = Server::start("origin", &recipe, &place)?;
-        let mut peers = peers::all();
-        peers.extend(arguments.also.iter().map(|(name, path)| peers::larder(name, path.clone())));
+        let mut peers = peers::all(arguments)?;
         if let Some(name) = arguments.peers.iter().find(|name| peers.iter().all(|peer| peer.name != **name)) {
             return Err(io::Error::other(format!("no server is called {name}")));
         }

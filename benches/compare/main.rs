@@ -73,7 +73,7 @@ fn main() -> io::Result<()> {
         }
         return Ok(());
     }
-    introduce(&arguments);
+    introduce(&arguments)?;
     stay_on(arguments.cores.1)?;
     if arguments.memory {
         return memory::run(&arguments);
@@ -87,14 +87,16 @@ fn main() -> io::Result<()> {
 }
 
 /// Numbers without the machine, the versions and the command are worth little.
-fn introduce(arguments: &Arguments) {
+fn introduce(arguments: &Arguments) -> io::Result<()> {
     run::introduce("compare", "Larder beside other caches");
     let given: Vec<String> = std::env::args().skip(1).collect();
     println!("arguments: {}", given.join(" "));
-    for peer in peers::all().iter().filter(|peer| peer.takes_part(arguments) && peer.is_installed()) {
+    for peer in peers::all(arguments)?.iter().filter(|peer| peer.takes_part(arguments) && peer.is_installed())
+    {
         println!("{}: {}", peer.name, peer.version());
     }
     println!();
+    Ok(())
 }
 
 /// If this process is to be one of the floors that live here: is it until killed.

@@ -1,5 +1,6 @@
 //! Who takes part, and how each is started. Their configurations, with the reasons, are in `benches/peers`.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -19,11 +20,13 @@ pub(crate) struct Peer {
     pub(crate) log: (&'static str, Option<&'static str>),
 }
 
-/// All of them, Larder first.
-pub(crate) fn all() -> Vec<Peer> {
-    vec![
-        larder("larder", PathBuf::from(env!("CARGO_BIN_EXE_larder"))),
-        on_the_shared_runtime(),
+/// All of them, Larder first, and the other builds of it that the command line names last.
+pub(crate) fn all(arguments: &Arguments) -> io::Result<Vec<Peer>> {
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_larder"));
+    let program = arguments.larder.as_ref().map_or_else(|| Ok(built()), std::path::absolute)?;
+    let mut peers = vec![
+        larder("larder", program.clone()),
+        on_the_shared_runtime(program),
         peer(
             "haproxy",
             "haproxy",
@@ -47,11 +50,13 @@ pub(crate) fn all() -> Vec<Peer> {
             &["squid", "-N", "-f", "@DIR@/squid.conf"],
             &[("squid.conf", include_str!("../peers/squid.conf"))],
         ),
-    ]
+    ];
+    peers.extend(arguments.also.iter().map(|(name, path)| larder(name, path.clone())));
+    Ok(peers)
 }
 
 /// A Larder: this build's, or another to compare it with.
-pub(crate) fn larder(name: &str, program: PathBuf) -> Peer {
+fn larder(name: &str, program: PathBuf) -> Peer {
     let config = include_str!("../peers/larder.toml");
     Peer {
         name: name.to_owned(),
@@ -66,9 +71,9 @@ pub(crate) fn larder(name: &str, program: PathBuf) -> Peer {
     }
 }
 
-/// This build with its other runtime. It has one worker, so what is compared is the runtimes' own cost.
-fn on_the_shared_runtime() -> Peer {
-    let mut peer = larder(SHARED, PathBuf::from(env!("CARGO_BIN_EXE_larder")));
+/// The same build with its other runtime. It has one worker, so what is compared is the runtimes' own cost.
+fn on_the_shared_runtime(program: PathBuf) -> Peer {
+    let mut peer = larder(SHARED, program);
     for (_, text) in &mut peer.recipe.files {
         *text = text.replace("threads = 1", "threads = 1\nruntime = \"shared\"");
     }
