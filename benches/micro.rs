@@ -21,7 +21,7 @@ use larder::policy::{
     Exchange, RequestDirectives, ResponseDirectives, Rules, Stored, Target, Terms, Validators, Variant, Vary,
     evaluate, judge, select, terms,
 };
-use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
+use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, SharedEntry, Store};
 use larder::telemetry::{Asked, Decision, Labels, Record, Telemetry};
 use larder::validity::{Fact, Kind, Log, Stamp, Subject, Subjects};
 
@@ -45,7 +45,7 @@ fn lookup(c: &mut Criterion) {
         (0..ENTRIES).map(|i| CacheKey::of("http", "api.example.com", &format!("/{i}"))).collect();
     for key in &keys {
         let entry = NewEntry { key: *key, ..kitchen.entry(&[]) };
-        kitchen.store.commit(Arc::new(Entry::new(entry).unwrap()));
+        kitchen.store.commit(SharedEntry::new(Entry::new(entry).unwrap()));
     }
     let missing = CacheKey::of("http", "api.example.com", "/nothing");
     let mut next = 0;
@@ -132,7 +132,7 @@ fn head(c: &mut Criterion) {
     c.bench_function("head: into the map of an answer", |b| {
         b.iter(|| {
             out.clear();
-            packed.write_to(black_box(&mut out));
+            packed.fields().write_to(black_box(&mut out));
         });
     });
     c.bench_function("head: packed to be stored", |b| {

@@ -14,7 +14,7 @@ use larder::key::CacheKey;
 use larder::policy::freshness::Terms;
 use larder::policy::validation::Validators;
 use larder::policy::vary::Variant;
-use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
+use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, SharedEntry, Store};
 use larder::validity::{Log, Stamp, Subjects};
 
 #[global_allocator]
@@ -104,7 +104,7 @@ impl House {
             marks: self.log.intern(&subjects, sent).unwrap(),
             stamp: Stamp::new(sent),
         };
-        self.store.commit(Arc::new(Entry::new(entry).unwrap()));
+        self.store.commit(SharedEntry::new(Entry::new(entry).unwrap()));
     }
 }
 

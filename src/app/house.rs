@@ -130,7 +130,7 @@ mod tests {
     use crate::policy::freshness::Terms;
     use crate::policy::validation::Validators;
     use crate::policy::vary::Variant;
-    use crate::store::{Entry, Extent, Head, NewEntry, Sealed};
+    use crate::store::{Entry, Extent, Head, NewEntry, Sealed, SharedEntry};
     use crate::validity::{Log, Stamp, Subjects};
     use http::{HeaderMap, StatusCode};
 
@@ -184,7 +184,7 @@ mod tests {
             marks: log.intern(&Subjects::address("a.example", url), sent).unwrap(),
             stamp: Stamp::new(sent),
         });
-        engine.store().commit(Arc::new(entry.unwrap()));
+        engine.store().commit(SharedEntry::new(entry.unwrap()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::policy::{Rules, Stored};
 use crate::request::error;
 use crate::request::tags::{self, Labels};
 use crate::request::worker::Engine;
-use crate::store::{self, Entry, Extent, Head, Limits, Sealed, Writer};
+use crate::store::{self, Entry, Extent, Head, Limits, Sealed, SharedEntry, Writer};
 use crate::upstream::ResponseBody;
 use crate::validity::{Group, Marks, Sequence, Stamp, Subjects};
 
@@ -301,13 +301,13 @@ fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Sealed) {
         stamp,
     });
     match entry {
-        Some(entry) => keep(engine, asked, Arc::new(entry)),
+        Some(entry) => keep(engine, asked, SharedEntry::new(entry)),
         None => engine.telemetry.metrics().not_stored(error::HEAD_MEMORY),
     }
 }
 
 /// Puts an entry into the store, joined with a stored part where the two make a larger one (RFC 9111 §3.4).
-pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Arc<Entry>) {
+pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: SharedEntry) {
     let joined = match entry.extent() {
         Extent::Whole => None,
         Extent::Part { .. } => join_stored_part(engine, asked, &entry),
@@ -343,19 +343,19 @@ pub(crate) fn pack(engine: &Engine, status: StatusCode, fields: &HeaderMap, term
     Head::pack(status, stored, &engine.budget)
 }
 
-fn join_stored_part(engine: &Engine, asked: &Asked, new: &Arc<Entry>) -> Option<Arc<Entry>> {
+fn join_stored_part(engine: &Engine, asked: &Asked, new: &SharedEntry) -> Option<SharedEntry> {
     let resource = engine.store.get(&asked.key)?;
-    let stored = resource.variants().iter().find(|entry| {
+    let stored = resource.variants().find(|entry| {
         !entry.is_whole()
             && entry.variant() == new.variant()
             && engine.log.check(&entry.marks, &entry.stamp).is_some()
     })?;
-    join(engine, stored, new)
+    join(engine, &stored, new)
 }
 
 /// Joins two parts of one representation: the same strong validator, and no gap between them. The head is that
 /// of `new`; the content is as old as the older of the two.
-pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entry>> {
+pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEntry> {
     if !new.validators().is_same_content(&old.validators()) {
         return None;
     }
@@ -389,7 +389,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
         let extent = Extent::Part { first: low_first, last, complete: *complete };
         (StatusCode::PARTIAL_CONTENT, extent)
     };
-    let head = Head::pack(status, &new.head.to_map(), &engine.budget)?;
+    let head = Head::pack(status, &new.fields.to_map(), &engine.budget)?;
     let validators = new.validators().into_owned();
     let entry = Entry::new(store::NewEntry {
         key: new.key,
@@ -404,5 +404,5 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Arc<Entr
         marks: new.marks.union(&old.marks),
         stamp: old.stamp.joint(&new.stamp),
     })?;
-    Some(Arc::new(entry))
+    Some(SharedEntry::new(entry))
 }

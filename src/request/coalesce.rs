@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use self::sync::{Mutex, Notify};
 use crate::key::{CacheKey, KeyHash};
 use crate::request::assemble::Share;
-use crate::store::Entry;
+use crate::store::SharedEntry;
 use crate::upstream::Failure;
 use crate::validity::Sequence;
 
@@ -59,7 +59,7 @@ pub(crate) enum Verdict {
     /// Anybody whom it fits may have it, as it arrives.
     Shared(Arc<Share>),
     /// A stored response was validated, or a stored part completed.
-    Stored { entry: Arc<Entry>, forward_status: u16 },
+    Stored { entry: SharedEntry, forward_status: u16 },
     /// Not to be shared: everybody goes for himself, at once.
     Released(&'static str),
     /// The origin answered with a server error that is not to be shared.

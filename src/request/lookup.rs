@@ -1,16 +1,14 @@
 //! What the store holds for a request.
 
-use std::sync::Arc;
-
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
-use crate::store::{Entry, Extent, Resource};
+use crate::store::{Extent, Resource, SharedEntry};
 use crate::validity::{Alive, Sequence};
 
 /// A stored response that no purge has killed, with the witness for it.
 #[derive(Clone)]
 pub(crate) struct Live {
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) entry: SharedEntry,
     pub(crate) alive: Alive,
 }
 
@@ -29,15 +27,15 @@ pub(crate) struct Found {
 
 impl Found {
     /// Live complete responses, the selected one first: those whose validators a conditional request may list.
-    pub(crate) fn variants(&self, engine: &Engine) -> Vec<Arc<Entry>> {
+    pub(crate) fn variants(&self, engine: &Engine) -> Vec<SharedEntry> {
         let Some(resource) = &self.resource else { return Vec::new() };
         let selected = self.whole.as_ref().map(|live| live.entry.clone());
-        let others = resource.variants().iter().filter(|entry| {
+        let others = resource.variants().map(|entry| entry.clone_arc()).filter(|entry| {
             entry.is_whole()
-                && selected.as_ref().is_none_or(|selected| !Arc::ptr_eq(selected, entry))
+                && selected.as_ref().is_none_or(|selected| !SharedEntry::ptr_eq(selected, entry))
                 && engine.log.check(&entry.marks, &entry.stamp).is_some()
         });
-        selected.iter().chain(others).cloned().collect()
+        selected.iter().cloned().chain(others).collect()
     }
 }
 
@@ -62,7 +60,7 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
             continue;
         }
         match engine.log.check(&entry.marks, &entry.stamp) {
-            Some(alive) => *slot = Some(Live { entry: entry.clone(), alive }),
+            Some(alive) => *slot = Some(Live { entry: entry.clone_arc(), alive }),
             None => dead = dead.max(Some(entry.stamp.body())),
         }
     }

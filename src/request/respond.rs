@@ -119,7 +119,7 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
         return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
     }
     let head = request.is_head();
-    let whole = Whole { status: entry.head.status(), length: Some(entry.body.len()) };
+    let whole = Whole { status: entry.status, length: Some(entry.body.len()) };
     let shape = shape(engine, request, &whole, || {
         let validators = entry.validators();
         let received = entry.received_wall(&validators);
@@ -137,7 +137,7 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
 /// for all of them.
 fn stored_fields<'a>(entry: &Entry, request: &'a mut Routed, now: Moment) -> &'a mut HeaderMap {
     let fields = request.received.fields.emptied();
-    entry.head.write_to(fields);
+    entry.fields.write_to(fields);
     set_age(fields, entry.age(now));
     fields
 }

@@ -1,7 +1,5 @@
 //! What a 304 does to stored responses (RFC 9111 §4.3.3, §4.3.4), and what a 206 adds to a stored part (§3.4).
 
-use std::sync::Arc;
-
 use http::header::{HeaderMap, VARY};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -15,7 +13,7 @@ use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::lookup::Live;
 use crate::request::tags;
 use crate::request::worker::Engine;
-use crate::store::{self, Entry, Extent, Limits, NewEntry};
+use crate::store::{self, Entry, Extent, Limits, NewEntry, SharedEntry};
 use crate::upstream::ResponseBody;
 use crate::validity::Stamp;
 
@@ -24,13 +22,13 @@ use crate::validity::Stamp;
 pub(crate) fn not_modified(
     engine: &Engine,
     asked: &Asked,
-    listed: &[Arc<Entry>],
+    listed: &[SharedEntry],
     receipt: Receipt,
     fields: &HeaderMap,
-) -> Option<(Arc<Entry>, u16)> {
+) -> Option<(SharedEntry, u16)> {
     let validators: Vec<_> = listed.iter().map(|entry| entry.validators()).collect();
     let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
-    let mut answer: Option<Arc<Entry>> = None;
+    let mut answer: Option<SharedEntry> = None;
     for index in validation::selected_by_304(&validators, fields) {
         let Some(old) = listed.get(index) else { continue };
         // The old content may have been purged since the condition was sent; a 304 must not revive it.
@@ -41,7 +39,7 @@ pub(crate) fn not_modified(
             engine.store.remove(old);
             continue;
         };
-        let new = Arc::new(new);
+        let new = SharedEntry::new(new);
         engine.store.replace(old, new.clone());
         answer.get_or_insert(new);
     }
@@ -49,7 +47,7 @@ pub(crate) fn not_modified(
     if !answer.selected_by(&asked.fields) {
         // The origin chose this representation for a request with other selecting fields.
         let variant = Variant::of(answer.variant().fields(), &asked.fields);
-        let alias = Arc::new(Entry::new(NewEntry { variant, ..answer.parts(&engine.budget)? })?);
+        let alias = SharedEntry::new(Entry::new(NewEntry { variant, ..answer.parts(&engine.budget)? })?);
         engine.store.commit(alias.clone());
         return Some((alias, StatusCode::NOT_MODIFIED.as_u16()));
     }
@@ -65,14 +63,14 @@ fn freshened(
     receipt: Receipt,
     fields: &HeaderMap,
 ) -> Option<Entry> {
-    let mut merged = old.head.to_map();
+    let mut merged = old.fields.to_map();
     policy::freshen(&mut merged, fields);
     let (validators, vary) = (Validators::of(&merged), Vary::parse(&merged));
     let terms = storability::terms(&Exchange {
         target: asked.effective(),
         method: &asked.method,
         request: &asked.fields,
-        status: old.head.status(),
+        status: old.status,
         response: &merged,
         validators: &validators,
         vary: &vary,
@@ -85,7 +83,7 @@ fn freshened(
     let marks = assemble::mark(engine, asked, fields, receipt.sent).ok()?.union(&old.marks);
     tags::strip(&engine.config.cache, &mut merged);
     let variant = variant_after(old.variant(), asked, &vary)?;
-    let head = assemble::pack(engine, old.head.status(), &merged, &terms)?;
+    let head = assemble::pack(engine, old.status, &merged, &terms)?;
     Entry::new(NewEntry {
         key: old.key,
         head,
@@ -115,13 +113,13 @@ fn variant_after(old: &Variant, asked: &Asked, vary: &Vary) -> Option<Variant> {
 pub(crate) fn freshen_by_head(
     engine: &Engine,
     asked: &Asked,
-    old: &Arc<Entry>,
+    old: &SharedEntry,
     receipt: Receipt,
     fields: &HeaderMap,
 ) {
     match freshened(engine, asked, old, receipt, fields) {
         Some(new) => {
-            engine.store.replace(old, Arc::new(new));
+            engine.store.replace(old, SharedEntry::new(new));
         }
         None => engine.store.remove(old),
     }
@@ -134,7 +132,7 @@ pub(crate) async fn complete(
     receipt: Receipt,
     part: &Live,
     response: Response<ResponseBody>,
-) -> Option<Arc<Entry>> {
+) -> Option<SharedEntry> {
     let (parts, content) = response.into_parts();
     let came = ContentRange::parse(&parts.headers)?;
     let (validators, vary) = (Validators::of(&parts.headers), Vary::parse(&parts.headers));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_LANGUAGE;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::clock::Moment;
 use crate::key::CacheKey;
@@ -14,13 +14,17 @@ use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
 use crate::store::budget::allocated;
+use crate::store::head::{self, PackedFields};
 use crate::store::heat::Heat;
 use crate::store::span::Span;
 use crate::store::{Budget, Head, Sealed};
 use crate::validity::{Marks, Stamp};
 
-/// Bytes of an entry with the two counts of its `Arc`.
-const PER_ENTRY: usize = allocated(size_of::<Entry>() + 2 * size_of::<usize>());
+/// Bytes of an entry with the count of those who have it.
+const PER_ENTRY: usize = allocated(size_of::<Entry>() + size_of::<usize>());
+
+/// An entry as those who have it share it. Nobody has a weak handle, so no such are counted.
+pub type SharedEntry = triomphe::Arc<Entry>;
 
 /// Which bytes of the representation an entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +71,16 @@ pub struct NewEntry {
 
 /// A stored response. It does not change; a 304 makes a new one that shares the content.
 ///
-/// There may be millions: what few of them have lies apart, and what the head tells is read there.
+/// There may be millions: what few of them have lies apart, and what the fields tell is read there. The rest, with the
+/// count of those who have it, just fills a size that the allocator has: a byte more would take 32.
 #[derive(Debug)]
 pub struct Entry {
     /// What was sent upstream.
     pub key: CacheKey,
-    /// Status and fields. Its charge is that of the entry.
-    pub head: Head,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: PackedFields,
     /// Content.
     pub body: Sealed,
     /// What it can be purged by. As long as it lives, it is counted there.
@@ -92,6 +99,9 @@ pub struct Entry {
     heat: Heat,
     /// Milliseconds since `received` until which a failed revalidation keeps others from trying.
     held_off_for: AtomicU32,
+    budget: Arc<Budget>,
+    /// Bytes of the budget, for all but the content. Given back on drop.
+    charged: u32,
 }
 
 /// What few entries have.
@@ -146,7 +156,7 @@ impl Entry {
             marks,
             stamp,
         } = parts;
-        let told = head.validators();
+        let told = head.fields().validators();
         let date = told.date;
         let validators = (validators != told).then_some(validators);
         // Without `Date` it is the time of receipt that conditions are compared with.
@@ -159,9 +169,11 @@ impl Entry {
         if !head.charge_more(PER_ENTRY + overhead) {
             return None;
         }
+        let head::Parts { fields, status, budget, charged } = head.into_parts();
         let entry = Self {
             key,
-            head,
+            status,
+            fields,
             body,
             marks,
             stamp,
@@ -176,6 +188,8 @@ impl Entry {
             rare,
             heat: Heat::default(),
             held_off_for: AtomicU32::new(0),
+            budget,
+            charged,
         };
         entry.marks.hold(entry.tallied());
         Some(entry)
@@ -183,7 +197,7 @@ impl Entry {
 
     /// Bytes that count in the tallies of what it answers to.
     fn tallied(&self) -> u64 {
-        self.head.size() as u64 + self.body.size()
+        self.fields.size() as u64 + self.body.size()
     }
 
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.
@@ -191,7 +205,7 @@ impl Entry {
         let validators = self.validators().into_owned();
         Some(NewEntry {
             key: self.key,
-            head: self.head.copied(budget)?,
+            head: Head::charged(self.status, self.fields.clone(), budget)?,
             body: self.body.clone(),
             extent: self.extent().clone(),
             terms: self.terms(),
@@ -233,7 +247,7 @@ impl Entry {
     pub fn validators(&self) -> Cow<'_, Validators> {
         match self.rare.as_ref().and_then(|rare| rare.validators.as_ref()) {
             Some(validators) => Cow::Borrowed(validators),
-            None => Cow::Owned(self.head.validators()),
+            None => Cow::Owned(self.fields.validators()),
         }
     }
 
@@ -251,7 +265,7 @@ impl Entry {
 
     /// Whether a request with these fields selects it (RFC 9111 §4.1).
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.variant.is_of_all() || self.variant.matches(request, || self.head.get(&CONTENT_LANGUAGE))
+        self.variant.is_of_all() || self.variant.matches(request, || self.fields.get(&CONTENT_LANGUAGE))
     }
 
     /// Counts a request that was answered with it.
@@ -311,13 +325,14 @@ impl Entry {
 
     /// Bytes that it takes in all, content that it shares with others included.
     pub(super) fn size(&self) -> u64 {
-        self.head.size_with_all() as u64 + self.body.size()
+        u64::from(self.charged) + self.body.size()
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.marks.let_go(self.tallied());
+        self.budget.give_back(self.charged.into());
     }
 }
 

@@ -8,10 +8,11 @@
 //! A response is worth the hits that it has, over the square root of its size: between keeping as many responses as
 //! possible and as many bytes. `docs/performance.md` has hit ratios beside those of other algorithms.
 
-use std::sync::{Arc, Weak};
+use triomphe::ArcBorrow;
 
+use crate::key::CacheKey;
 use crate::store::index::{Index, Place};
-use crate::store::{Entry, Resource};
+use crate::store::{Entry, Resource, SharedEntry};
 
 /// Resources that are compared with each other.
 const LOOKED_AT: usize = 64;
@@ -23,23 +24,32 @@ const OUT: usize = 8;
 pub(super) struct Hand {
     place: Place,
     /// What goes next, from the end; as long as there is need of room. It is not kept for that.
-    picked: Vec<Weak<Entry>>,
+    picked: Vec<Picked>,
+}
+
+/// Where an entry is, if it is still there. Should another one of that key have come to lie in its place meanwhile, it is
+/// that one's bad luck.
+#[derive(Debug)]
+struct Picked {
+    key: CacheKey,
+    address: usize,
 }
 
 impl Hand {
     /// What goes next: what `is_useless`, or else what is worth least of what it came by, and of equals the oldest. `None`, if
     /// nothing is stored.
-    pub(super) fn next(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) -> Option<Arc<Entry>> {
-        self.next_picked().or_else(|| {
+    pub(super) fn next(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) -> Option<SharedEntry> {
+        self.next_picked(index).or_else(|| {
             self.pick(index, is_useless);
-            self.next_picked()
+            self.next_picked(index)
         })
     }
 
-    fn next_picked(&mut self) -> Option<Arc<Entry>> {
+    fn next_picked(&mut self, index: &Index) -> Option<SharedEntry> {
         while let Some(picked) = self.picked.pop() {
-            if let Some(entry) = picked.upgrade() {
-                return Some(entry);
+            let found = picked.find(index);
+            if found.is_some() {
+                return found;
             }
         }
         None
@@ -47,10 +57,10 @@ impl Hand {
 
     /// Moves on, picks some of what it comes by, and cools the others.
     fn pick(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) {
-        let mut seen: Vec<(f64, Arc<Entry>)> = Vec::with_capacity(LOOKED_AT);
+        let mut seen: Vec<(f64, SharedEntry)> = Vec::with_capacity(LOOKED_AT);
         let mut see = |resource: &Resource| {
-            let worth = |entry: &Arc<Entry>| if is_useless(entry) { 0.0 } else { entry.worth() };
-            seen.extend(resource.variants().iter().map(|entry| (worth(entry), entry.clone())));
+            let worth = |entry: &Entry| if is_useless(entry) { 0.0 } else { entry.worth() };
+            seen.extend(resource.variants().map(|entry| (worth(&entry), entry.clone_arc())));
         };
         let mut left = LOOKED_AT;
         let goes_on = index.look(&mut self.place, left, |resource| {
@@ -66,6 +76,18 @@ impl Hand {
         });
         let picked = seen.split_off(seen.len() - seen.len().div_ceil(OUT));
         seen.iter().for_each(|(_, spared)| spared.cool());
-        self.picked = picked.iter().map(|(_, entry)| Arc::downgrade(entry)).collect();
+        self.picked = picked.iter().map(|(_, entry)| Picked::of(entry)).collect();
+    }
+}
+
+impl Picked {
+    fn of(entry: &SharedEntry) -> Self {
+        Self { key: entry.key, address: entry.as_ptr().addr() }
+    }
+
+    fn find(&self, index: &Index) -> Option<SharedEntry> {
+        let resource = index.get(&self.key)?;
+        let entry = resource.variants().find(|entry| ArcBorrow::to_raw(entry).addr() == self.address)?;
+        Some(entry.clone_arc())
     }
 }

@@ -19,6 +19,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -48,15 +49,30 @@ const PER_MAP_SLOT: usize = 120;
 /// Bytes that a name of its own costs beside its letters, if it is not a well-known one: the counts on the heap.
 const PER_OWN_NAME: usize = 48;
 
-/// Status and fields.
+/// Status and fields, with their charge.
 #[derive(Debug)]
 pub struct Head {
-    /// INVARIANT: lines as [`Head::pack`] writes them.
-    packed: Box<[u8]>,
-    budget: Arc<Budget>,
-    /// Bytes of the budget, given back on drop. Not a `Charge`: that would be larger by what stands here.
-    charged: u32,
+    fields: PackedFields,
     status: StatusCode,
+    budget: Arc<Budget>,
+    /// Bytes of the budget, given back on drop; unless an entry has taken them over, which has no room for a `Charge`.
+    charged: u32,
+}
+
+/// Stored fields.
+#[derive(Clone, Debug, Default)]
+pub struct PackedFields(
+    /// INVARIANT: lines as [`PackedFields::pack`] writes them.
+    Box<[u8]>,
+);
+
+/// What a [`Head`] is made of, for who has more that is charged with it.
+pub(super) struct Parts {
+    pub(super) fields: PackedFields,
+    pub(super) status: StatusCode,
+    pub(super) budget: Arc<Budget>,
+    /// Bytes of the budget. Nobody gives them back but who has this.
+    pub(super) charged: u32,
 }
 
 impl Head {
@@ -67,53 +83,24 @@ impl Head {
         fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
         budget: &Arc<Budget>,
     ) -> Option<Self> {
-        let mut packed = Vec::with_capacity(USUAL);
-        for (name, value) in fields {
-            if let Some(number) = lexicon::number_of_line(name, value) {
-                push_number(&mut packed, number);
-                continue;
-            }
-            push_name(&mut packed, name)?;
-            push_value(&mut packed, value.as_bytes())?;
-        }
-        // A copy: to give back what of the room was not taken would cost more.
-        Self::charged(Box::from(&packed[..]), status, budget)
+        Self::charged(status, PackedFields::pack(fields)?, budget)
     }
 
-    fn charged(packed: Box<[u8]>, status: StatusCode, budget: &Arc<Budget>) -> Option<Self> {
-        let size = allocated(packed.len());
-        let mut head = Self { packed, budget: budget.clone(), charged: 0, status };
+    /// With a charge of its own. `None`: there is no memory for it.
+    pub(super) fn charged(status: StatusCode, fields: PackedFields, budget: &Arc<Budget>) -> Option<Self> {
+        let size = fields.size();
+        let mut head = Self { fields, status, budget: budget.clone(), charged: 0 };
         head.charge_more(size).then_some(head)
     }
 
-    /// The same once more, with a charge of its own. `None`: there is no memory for it.
-    pub(super) fn copied(&self, budget: &Arc<Budget>) -> Option<Self> {
-        Self::charged(self.packed.clone(), self.status, budget)
-    }
-
-    /// The stored status.
+    /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Number of field lines.
-    pub fn len(&self) -> usize {
-        self.lines().count()
-    }
-
-    /// No fields at all.
-    pub fn is_empty(&self) -> bool {
-        self.packed.is_empty()
-    }
-
-    /// Bytes that it takes beside this handle.
-    pub(super) fn size(&self) -> usize {
-        allocated(self.packed.len())
-    }
-
-    /// Bytes that are charged for it and what goes with it.
-    pub(super) fn size_with_all(&self) -> usize {
-        self.charged as usize
+    /// The fields.
+    pub fn fields(&self) -> &PackedFields {
+        &self.fields
     }
 
     /// Charges what goes with it. `false`: there is no memory for that.
@@ -124,6 +111,52 @@ impl Head {
         true
     }
 
+    pub(super) fn into_parts(mut self) -> Parts {
+        Parts {
+            fields: mem::take(&mut self.fields),
+            status: self.status,
+            budget: self.budget.clone(),
+            charged: mem::take(&mut self.charged),
+        }
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.budget.give_back(self.charged.into());
+    }
+}
+
+impl PackedFields {
+    fn pack<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Option<Self> {
+        let mut packed = Vec::with_capacity(USUAL);
+        for (name, value) in fields {
+            if let Some(number) = lexicon::number_of_line(name, value) {
+                push_number(&mut packed, number);
+                continue;
+            }
+            push_name(&mut packed, name)?;
+            push_value(&mut packed, value.as_bytes())?;
+        }
+        // A copy: to give back what of the room was not taken would cost more.
+        Some(Self(Box::from(&packed[..])))
+    }
+
+    /// Number of field lines.
+    pub fn len(&self) -> usize {
+        self.lines().count()
+    }
+
+    /// No fields at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes that they take beside this handle.
+    pub(super) fn size(&self) -> usize {
+        allocated(self.0.len())
+    }
+
     /// The first line of a field.
     pub fn get(&self, name: &HeaderName) -> Option<HeaderValue> {
         self.lines()
@@ -131,7 +164,7 @@ impl Head {
             .and_then(|line| HeaderValue::from_bytes(&line.bytes()).ok())
     }
 
-    /// What it can be validated by. The same as [`Validators::of`] the fields.
+    /// What a response with them can be validated by. The same as [`Validators::of`] the fields.
     pub(super) fn validators(&self) -> Validators {
         let mut told = Validators::default();
         let (mut etags, mut modified, mut dates) = (0, 0, 0);
@@ -180,13 +213,7 @@ impl Head {
     }
 
     fn lines(&self) -> Lines<'_> {
-        Lines(&self.packed)
-    }
-}
-
-impl Drop for Head {
-    fn drop(&mut self) {
-        self.budget.give_back(self.charged.into());
+        Lines(&self.0)
     }
 }
 
@@ -358,8 +385,8 @@ mod tests {
         fields
     }
 
-    fn packed(fields: &HeaderMap) -> Option<Head> {
-        Head::pack(StatusCode::OK, fields, &Budget::new(1 << 20))
+    fn packed(fields: &HeaderMap) -> Option<PackedFields> {
+        PackedFields::pack(fields)
     }
 
     /// A head of one field, and whether it comes out as it went in.
@@ -403,12 +430,18 @@ mod tests {
     fn it_is_charged_as_long_as_it_is_held() {
         let budget = Budget::new(10_000);
         let mut head = Head::pack(StatusCode::OK, &fields(), &budget).unwrap();
-        assert_eq!(budget.used(), head.size() as u64);
+        let size = head.fields().size();
+        assert_eq!(budget.used(), size as u64);
         assert!(head.charge_more(100) && !head.charge_more(10_000) && !head.charge_more(usize::MAX));
-        let copy = head.copied(&budget).unwrap();
-        assert_eq!(budget.used(), 2 * head.size() as u64 + 100);
-        drop((head, copy));
-        assert_eq!(budget.used(), 0);
+        let copy = Head::charged(head.status(), head.fields().clone(), &budget).unwrap();
+        assert_eq!(budget.used(), 2 * size as u64 + 100);
+        drop(head);
+        let parts = copy.into_parts();
+        assert_eq!(
+            (parts.charged as usize, budget.used()),
+            (size, size as u64),
+            "taken over, not given back"
+        );
     }
 
     #[test]
@@ -417,9 +450,9 @@ mod tests {
             http::header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000; includeSubDomains"),
         )]);
-        let heads: Vec<Head> = (0..10).map(|_| packed(&fields).unwrap()).collect();
+        let heads: Vec<PackedFields> = (0..10).map(|_| packed(&fields).unwrap()).collect();
         assert!(heads.iter().all(|head| head.to_map() == fields));
-        assert!(heads.last().unwrap().packed.len() <= 2);
+        assert!(heads.last().unwrap().0.len() <= 2);
     }
 
     #[test]
@@ -428,9 +461,9 @@ mod tests {
             .map(|i| (HeaderName::from_static("x-numbered"), HeaderValue::from(i)))
             .chain([(header::ETAG, HeaderValue::from_static("\"a\""))])
             .collect();
-        let heads: Vec<Head> = (0..10).map(|_| packed(&fields).unwrap()).collect();
+        let heads: Vec<PackedFields> = (0..10).map(|_| packed(&fields).unwrap()).collect();
         assert!(heads.iter().all(|head| head.to_map() == fields));
-        let last = heads.last().unwrap().packed.len();
+        let last = heads.last().unwrap().0.len();
         // Some share a slot in which they are counted, and go without.
         assert!((200..=500).contains(&last), "{last}");
     }
@@ -440,7 +473,7 @@ mod tests {
         let packed_len = |value: &'static str| {
             assert_eq!(survives("last-modified", value.as_bytes()), Some(true), "{value}");
             packed(&HeaderMap::from_iter([(http::header::LAST_MODIFIED, HeaderValue::from_static(value))]))
-                .map(|head| head.packed.len())
+                .map(|head| head.0.len())
         };
         assert_eq!(packed_len("Sat, 21 Nov 2026 07:00:00 GMT"), Some(6));
         assert_eq!(packed_len("Sun, 21 Nov 2026 07:00:00 GMT"), Some(31), "of another day of the week");
@@ -465,7 +498,7 @@ mod tests {
     #[test]
     fn a_head_without_fields_takes_no_room() {
         let head = Head::pack(StatusCode::NO_CONTENT, &HeaderMap::new(), &Budget::new(0)).unwrap();
-        assert!(head.is_empty() && head.to_map().is_empty());
+        assert!(head.fields().is_empty() && head.fields().to_map().is_empty());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Finds what is stored under a key.
 //!
 //! A hash table in many parts, each behind a lock of its own, which is held for one look or one change: the table holds
-//! a handle of two words for a resource, whose entry knows the key. What a change takes out is handed back, and so let
-//! go of where no lock is held.
+//! one word for a resource, whose entry knows the key. What a change takes out is handed back, and so let go of where no
+//! lock is held.
 
 use std::hash::BuildHasher as _;
 use std::mem;
@@ -15,7 +15,7 @@ use crate::key::{CacheKey, KeyHash};
 use crate::store::Resource;
 
 /// Bytes that a key costs here, in tables that double when they are seven eighths full. Measured by `tests/overhead.rs`.
-pub(super) const PER_KEY: usize = 48;
+pub(super) const PER_KEY: usize = 32;
 /// A part for so many bytes that may be stored: small enough that to double it, which is done under its lock, takes
 /// some 0.1 ms.
 const BYTES_PER_PART: u64 = 256 * 1024;

@@ -21,7 +21,7 @@ use crate::store::budget::Tab;
 use crate::store::eviction::Hand;
 use crate::store::ghosts::Ghosts;
 use crate::store::index::{self, Change, Index};
-use crate::store::{Budget, Entry, Reclaiming, Resource};
+use crate::store::{Budget, Entry, Reclaiming, Resource, SharedEntry};
 use crate::validity::Log;
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
@@ -86,7 +86,7 @@ impl Held {
     fn add(&self, resource: &Resource) -> bool {
         let fits = self.charges.add(beside(resource));
         if fits {
-            self.entries.fetch_add(resource.variants().len() as u64, Ordering::Relaxed);
+            self.entries.fetch_add(resource.variants().count() as u64, Ordering::Relaxed);
             self.bytes.fetch_add(size(resource), Ordering::Relaxed);
         }
         fits
@@ -94,7 +94,7 @@ impl Held {
 
     fn take_off(&self, resource: &Resource) {
         self.charges.take_off(beside(resource));
-        self.entries.fetch_sub(resource.variants().len() as u64, Ordering::Relaxed);
+        self.entries.fetch_sub(resource.variants().count() as u64, Ordering::Relaxed);
         self.bytes.fetch_sub(size(resource), Ordering::Relaxed);
     }
 }
@@ -106,7 +106,7 @@ fn beside(resource: &Resource) -> usize {
 
 /// Bytes in all.
 fn size(resource: &Resource) -> u64 {
-    beside(resource) as u64 + resource.variants().iter().map(|entry| entry.size()).sum::<u64>()
+    beside(resource) as u64 + resource.variants().map(|entry| entry.size()).sum::<u64>()
 }
 
 impl Store {
@@ -139,14 +139,14 @@ impl Store {
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of
     /// too many variants the oldest goes.
-    pub fn commit(&self, entry: Arc<Entry>) -> Committed {
+    pub fn commit(&self, entry: SharedEntry) -> Committed {
         let mut committed = Committed::Stored;
         self.change(&entry.key, |stored| {
             if stored.is_none() && self.ghosts.take(&entry.key) {
                 entry.count_hit();
             }
-            let variants = stored.map_or(&[][..], Resource::variants);
-            let Some(variants) = self.merged(variants, &entry) else {
+            let variants = stored.map_or_else(Vec::new, Resource::to_vec);
+            let Some(variants) = self.merged(&variants, &entry) else {
                 committed = Committed::Older;
                 return Change::Keep;
             };
@@ -160,7 +160,7 @@ impl Store {
     }
 
     /// Puts `new` in the place of `old`, if `old` is still there and there is memory for it.
-    pub fn replace(&self, old: &Arc<Entry>, new: Arc<Entry>) -> bool {
+    pub fn replace(&self, old: &SharedEntry, new: SharedEntry) -> bool {
         let mut replaced = false;
         new.succeed(old);
         self.edit(old, |others| {
@@ -172,14 +172,14 @@ impl Store {
     }
 
     /// Drops an entry, if it is still there.
-    pub fn remove(&self, entry: &Arc<Entry>) {
+    pub fn remove(&self, entry: &SharedEntry) {
         self.take_out(entry);
     }
 
     /// Everything that is stored, dead or alive. A walk that takes its time, so it is not for who serves; what is stored or
     /// dropped while it lasts may be seen or not.
-    pub fn entries(&self) -> impl Iterator<Item = Arc<Entry>> {
-        self.index.iter().flat_map(|resource| resource.variants().to_vec())
+    pub fn entries(&self) -> impl Iterator<Item = SharedEntry> {
+        self.index.iter().flat_map(|resource| resource.to_vec())
     }
 
     /// Begins to free what purges have killed and what has outlived its use.
@@ -228,7 +228,7 @@ impl Store {
     }
 
     /// Returns whether it was there.
-    fn take_out(&self, entry: &Arc<Entry>) -> bool {
+    fn take_out(&self, entry: &SharedEntry) -> bool {
         // Without memory for a smaller list the whole list goes: what is to be removed must.
         self.edit(entry, |others| self.put(others.collect()).unwrap_or(Change::Remove))
     }
@@ -247,21 +247,22 @@ impl Store {
     /// there.
     fn edit(
         &self,
-        entry: &Arc<Entry>,
-        change: impl FnOnce(&mut dyn Iterator<Item = Arc<Entry>>) -> Change,
+        entry: &SharedEntry,
+        change: impl FnOnce(&mut dyn Iterator<Item = SharedEntry>) -> Change,
     ) -> bool {
         let mut was_there = false;
         self.change(&entry.key, |stored| {
             let Some(stored) = stored.filter(|stored| stored.has(entry)) else { return Change::Keep };
             was_there = true;
-            change(&mut stored.variants().iter().filter(|other| !Arc::ptr_eq(other, entry)).cloned())
+            let variants = stored.to_vec().into_iter();
+            change(&mut variants.filter(|other| !SharedEntry::ptr_eq(other, entry)))
         });
         was_there
     }
 
     /// What puts these in the place of what is stored, or removes that if they are none. `None`: there is no memory for
     /// them.
-    fn put(&self, variants: Vec<Arc<Entry>>) -> Option<Change> {
+    fn put(&self, variants: Vec<SharedEntry>) -> Option<Change> {
         match Resource::of(variants) {
             Some(resource) => self.held.add(&resource).then_some(Change::Put(resource)),
             None => Some(Change::Remove),
@@ -273,7 +274,7 @@ impl Store {
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.
-    fn merged(&self, stored: &[Arc<Entry>], entry: &Arc<Entry>) -> Option<Vec<Arc<Entry>>> {
+    fn merged(&self, stored: &[SharedEntry], entry: &SharedEntry) -> Option<Vec<SharedEntry>> {
         if stored.iter().any(|other| makes_useless(other, entry)) {
             return None;
         }

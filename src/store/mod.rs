@@ -28,7 +28,7 @@ mod span;
 
 pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};
 pub use budget::{Budget, Charge};
-pub use entry::{Entry, Extent, NewEntry};
+pub use entry::{Entry, Extent, NewEntry, SharedEntry};
 pub use head::Head;
 pub use memory::{Committed, Figures, Store};
 pub use reclaim::Reclaiming;

@@ -1,40 +1,43 @@
 //! All that is stored under one key.
 
-use std::slice;
-use std::sync::Arc;
+use triomphe::{Arc, ArcBorrow, ArcUnion, ArcUnionBorrow};
 
 use crate::key::CacheKey;
-use crate::store::Entry;
 use crate::store::budget::allocated;
+use crate::store::{Entry, SharedEntry};
 
 /// The stored responses to one key. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Resource(Variants);
-
+///
+/// There may be millions, so it is one word: to the only response, as most resources have one, or to a list.
+///
 /// INVARIANT: there is at least one, and all have the same key.
 #[derive(Clone, Debug)]
-enum Variants {
-    /// Most resources have one; so they need no list.
-    One(Arc<Entry>),
-    Many(Arc<[Arc<Entry>]>),
-}
+pub struct Resource(ArcUnion<Entry, List>);
+
+type List = Box<[SharedEntry]>;
 
 impl Resource {
     /// `None` if there are none.
-    pub(super) fn of(mut variants: Vec<Arc<Entry>>) -> Option<Self> {
+    pub(super) fn of(mut variants: Vec<SharedEntry>) -> Option<Self> {
         match variants.len() {
-            0 | 1 => variants.pop().map(Variants::One),
-            _ => Some(Variants::Many(variants.into())),
+            0 | 1 => variants.pop().map(ArcUnion::from_first),
+            _ => Some(ArcUnion::from_second(Arc::new(variants.into()))),
         }
         .map(Self)
     }
 
     /// The responses, newest first.
-    pub fn variants(&self) -> &[Arc<Entry>] {
-        match &self.0 {
-            Variants::One(only) => slice::from_ref(only),
-            Variants::Many(list) => list,
-        }
+    pub fn variants(&self) -> impl Iterator<Item = ArcBorrow<'_, Entry>> {
+        let (only, list) = match self.0.borrow() {
+            ArcUnionBorrow::First(only) => (Some(only), &[][..]),
+            ArcUnionBorrow::Second(list) => (None, &list.get()[..]),
+        };
+        only.into_iter().chain(list.iter().map(SharedEntry::borrow_arc))
+    }
+
+    /// The responses, newest first, for who keeps them.
+    pub fn to_vec(&self) -> Vec<SharedEntry> {
+        self.variants().map(|entry| entry.clone_arc()).collect()
     }
 
     /// Whether that is what they answer to.
@@ -44,19 +47,18 @@ impl Resource {
 
     /// What they answer to.
     pub(super) fn key(&self) -> Option<&CacheKey> {
-        self.variants().first().map(|entry| &entry.key)
+        self.variants().next().map(|entry| &entry.get().key)
     }
 
     /// Whether it is one of them.
-    pub(super) fn has(&self, entry: &Arc<Entry>) -> bool {
-        self.variants().iter().any(|variant| Arc::ptr_eq(variant, entry))
+    pub(super) fn has(&self, entry: &SharedEntry) -> bool {
+        self.variants().any(|variant| ArcBorrow::ptr_eq(&variant, &entry.borrow_arc()))
     }
 
-    /// Bytes of their list, if it takes one.
+    /// Bytes of their list, if it takes one: how many have it, where it is, and how long; and the list.
     pub(super) fn list_size(&self) -> usize {
-        match &self.0 {
-            Variants::One(_) => 0,
-            Variants::Many(list) => allocated(2 * size_of::<usize>() + size_of_val(&**list)),
-        }
+        self.0.as_second().map_or(0, |list| {
+            allocated(size_of::<usize>() + size_of::<List>()) + allocated(size_of_val(&**list.get()))
+        })
     }
 }

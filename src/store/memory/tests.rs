@@ -82,24 +82,24 @@ impl House {
         NewEntry { extent: Extent::Part { first: 0, last: 9, complete: Some(20) }, ..self.entry(language) }
     }
 
-    fn commit(&self, entry: NewEntry) -> (Arc<Entry>, Committed) {
-        let entry = Arc::new(Entry::new(entry).unwrap());
+    fn commit(&self, entry: NewEntry) -> (SharedEntry, Committed) {
+        let entry = SharedEntry::new(Entry::new(entry).unwrap());
         let committed = self.store.commit(entry.clone());
         (entry, committed)
     }
 
     /// Another that is made of the same.
-    fn like(&self, entry: &Entry) -> Arc<Entry> {
-        Arc::new(Entry::new(entry.parts(&self.budget).unwrap()).unwrap())
+    fn like(&self, entry: &Entry) -> SharedEntry {
+        SharedEntry::new(Entry::new(entry.parts(&self.budget).unwrap()).unwrap())
     }
 
-    fn stored(&self) -> Vec<Arc<Entry>> {
-        self.store.get(&key(0)).map(|resource| resource.variants().to_vec()).unwrap_or_default()
+    fn stored(&self) -> Vec<SharedEntry> {
+        self.store.get(&key(0)).map(|resource| resource.to_vec()).unwrap_or_default()
     }
 
-    fn holds(&self, expected: &[&Arc<Entry>]) -> bool {
+    fn holds(&self, expected: &[&SharedEntry]) -> bool {
         let stored = self.stored();
-        stored.len() == expected.len() && stored.iter().zip(expected).all(|(a, b)| Arc::ptr_eq(a, b))
+        stored.len() == expected.len() && stored.iter().zip(expected).all(|(a, b)| SharedEntry::ptr_eq(a, b))
     }
 
     /// Everything is, for good.
@@ -258,11 +258,17 @@ fn what_is_of_no_use_any_more_makes_room_for_the_next_variant() {
 }
 
 #[test]
+fn an_entry_just_fills_a_size_of_the_allocator_and_is_found_by_one_word() {
+    assert_eq!(size_of::<Entry>() + size_of::<usize>(), 192, "with the count of those who have it");
+    assert_eq!(size_of::<Resource>(), size_of::<usize>());
+}
+
+#[test]
 fn without_memory_nothing_is_stored_and_removing_still_works() {
     let house = House::of(MIB);
     let (a, _) = house.commit(house.entry("a"));
     let (b, _) = house.commit(house.entry("b"));
-    let c = Arc::new(Entry::new(house.entry("c")).unwrap());
+    let c = SharedEntry::new(Entry::new(house.entry("c")).unwrap());
     let unmade = house.entry("d");
     let again = house.like(&a);
     let fill = || {
@@ -276,20 +282,20 @@ fn without_memory_nothing_is_stored_and_removing_still_works() {
     assert!(!house.store.replace(&a, again));
     assert!(house.holds(&[&b, &a]));
     house.store.remove(&a);
-    assert!(!house.stored().iter().any(|entry| Arc::ptr_eq(entry, &a)));
+    assert!(!house.stored().iter().any(|entry| SharedEntry::ptr_eq(entry, &a)));
 }
 
 #[test]
 fn everything_is_given_back() {
     let house = House::of(4 * MIB);
     for i in 0..200 {
-        let entry = Arc::new(Entry::new(NewEntry { key: key(i), ..house.sized("a", 1000) }).unwrap());
+        let entry = SharedEntry::new(Entry::new(NewEntry { key: key(i), ..house.sized("a", 1000) }).unwrap());
         house.store.commit(entry);
     }
     assert!(house.budget.used() > 200 * 1000);
     for i in 0..200 {
-        for entry in house.store.get(&key(i)).unwrap().variants() {
-            house.store.remove(entry);
+        for entry in house.store.get(&key(i)).unwrap().to_vec() {
+            house.store.remove(&entry);
         }
     }
     assert_eq!((house.store.figures().entries, house.budget.used()), (0, 0));
@@ -307,7 +313,7 @@ fn ten_times_the_memory_flows_through_within_the_limit() {
         };
         let entry = NewEntry { key: key(i), body: Sealed::concat(vec![content]), ..house.sized("a", 1) };
         let Some(entry) = Entry::new(entry) else { continue };
-        house.store.commit(Arc::new(entry));
+        house.store.commit(SharedEntry::new(entry));
         assert!(house.budget.used() <= house.budget.limit());
     }
     assert!(refused < 100, "{refused} of 640 found no memory");
@@ -341,7 +347,7 @@ fn a_housekeeper_makes_room_when_it_is_short() {
         let Some(content) = content else { break };
         let entry = NewEntry { key: key(i), body: Sealed::concat(vec![content]), ..house.sized("a", 1) };
         let Some(entry) = Entry::new(entry) else { continue };
-        house.store.commit(Arc::new(entry));
+        house.store.commit(SharedEntry::new(entry));
         stored += 1;
     }
     drop(stop);

@@ -16,7 +16,7 @@ impl House {
 
     fn offer(&self, number: usize, len: usize) -> Committed {
         let entry = NewEntry { key: key(number), ..self.sized("a", len) };
-        let committed = self.store.commit(Arc::new(Entry::new(entry).unwrap()));
+        let committed = self.store.commit(SharedEntry::new(Entry::new(entry).unwrap()));
         self.store.tick();
         committed
     }
@@ -29,7 +29,7 @@ impl House {
     fn ask(&self, number: usize) -> bool {
         let stored = self.store.get(&key(number));
         match &stored {
-            Some(resource) => resource.variants().iter().for_each(|entry| entry.count_hit()),
+            Some(resource) => resource.variants().for_each(|entry| entry.count_hit()),
             None => self.put(number, SIZE),
         }
         stored.is_some()
@@ -76,7 +76,7 @@ fn what_has_outlived_its_use_goes_before_what_has_not() {
     let short = |number| {
         let terms = terms(Duration::from_secs(1));
         let entry = NewEntry { key: key(number), terms, ..house.sized("a", SIZE) };
-        let entry = Arc::new(Entry::new(entry).unwrap());
+        let entry = SharedEntry::new(Entry::new(entry).unwrap());
         (0..9).for_each(|_| entry.count_hit());
         house.store.commit(entry);
     };
@@ -166,7 +166,7 @@ fn everything_is_counted_once_whoever_takes_it_out() {
                     // Who comes second finds that what is stored is as young.
                     house.offer((first + round) % 60, 40_000);
                     if let Some(resource) = house.store.get(&key((first + 2 * round) % 60)) {
-                        house.store.remove(&resource.variants()[0]);
+                        house.store.remove(&resource.to_vec()[0]);
                     }
                 }
             });
