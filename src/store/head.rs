@@ -28,6 +28,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::policy::validation::{LastModified, Validators};
 use crate::policy::{EntityTag, fields};
+use crate::store::block;
 use crate::store::budget::{Budget, allocated};
 use crate::store::dates;
 use crate::store::lexicon::{self, Line};
@@ -361,7 +362,7 @@ pub(super) fn packed_trailers(trailers: &HeaderMap, budget: &Arc<Budget>) -> Opt
     let names: usize = trailers.keys().map(|name| name.as_str().len() + PER_OWN_NAME).sum();
     let beside = size_of::<HeaderMap>() + trailers.len() * PER_MAP_SLOT + names;
     let values: Vec<&[u8]> = trailers.values().map(HeaderValue::as_bytes).collect();
-    let mut rest = budget.gather(&values, beside)?;
+    let mut rest = block::with(budget.gather(&values)?, budget.try_charge(beside)?);
     let mut packed = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers {
         // Copied too: a name that is not well-known may be a slice of something larger.

@@ -158,7 +158,7 @@ impl Writer {
         let replaced = self.tail.iter().rev().take_while(fits).count();
         let (_, joined) = self.tail.split_at(self.tail.len() - replaced);
         let parts: Vec<&[u8]> = joined.iter().chain([piece]).map(|part| &part[..]).collect();
-        match self.budget.gather(&parts, 0) {
+        match self.budget.gather(&parts) {
             Some(chunk) => Some((chunk, replaced)),
             // The chunks are charged until they are replaced, so gathering takes more room than adding.
             None => Some((self.budget.bytes(piece)?, 0)),
@@ -176,7 +176,7 @@ impl Writer {
         if joined > 1 {
             let parts: Vec<&[u8]> =
                 self.tail[self.tail.len() - joined..].iter().map(|part| &part[..]).collect();
-            if let Some(chunk) = self.budget.gather(&parts, 0) {
+            if let Some(chunk) = self.budget.gather(&parts) {
                 self.append(chunk, joined);
             }
         }
