@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::request::pieces::{Data, Pieces};
@@ -18,11 +18,14 @@ use crate::upstream::ResponseBody;
 /// Why a body was cut. The connection is cut with it, so that the client sees it.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A response body.
-pub struct Body {
+/// A response body. On its way to the socket it is moved often, so it is one word.
+pub struct Body(Box<State>);
+
+struct State {
     source: Source,
     ended: bool,
-    record: Option<(Box<Record>, Arc<Engine>)>,
+    record: Record,
+    engine: Arc<Engine>,
 }
 
 pub(crate) enum Source {
@@ -47,22 +50,16 @@ pub(crate) enum Source {
 }
 
 impl Body {
-    pub(crate) fn new(source: Source) -> Self {
-        Self { source, ended: false, record: None }
+    /// The `record` is finished when the body ends. Content that HEAD does not get is never read to its end, so there is none.
+    // Or else the record is put together elsewhere and moved.
+    #[inline(always)]
+    pub(crate) fn new(content: Source, record: Record, engine: Arc<Engine>) -> Self {
+        let source = if record.method == Method::HEAD { Source::Empty } else { content };
+        Self(Box::new(State { source, ended: false, record, engine }))
     }
+}
 
-    pub(crate) fn pieces(mut pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
-        if pieces.len() == 1 && trailers.is_none() {
-            return Self::new(Source::Piece(pieces.pop()));
-        }
-        Self::new(Source::Pieces { pieces: Pieces::new(pieces), trailers: trailers.map(Box::new) })
-    }
-
-    /// Takes the record, to be finished when the body ends.
-    pub(crate) fn record(&mut self, engine: Arc<Engine>, record: Box<Record>) {
-        self.record = Some((record, engine));
-    }
-
+impl State {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Error>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
@@ -78,8 +75,8 @@ impl Body {
     }
 
     fn count(&mut self, frame: &Frame<Data>) {
-        if let (Some((record, _)), Some(data)) = (&mut self.record, frame.data_ref()) {
-            record.bytes += data.remaining() as u64;
+        if let Some(data) = frame.data_ref() {
+            self.record.bytes += data.remaining() as u64;
         }
     }
 }
@@ -125,12 +122,13 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Data>, Error>>> {
-        let frame = ready!(self.poll_source(cx));
+        let state = &mut *self.0;
+        let frame = ready!(state.poll_source(cx));
         match &frame {
-            None => self.ended = true,
+            None => state.ended = true,
             Some(Ok(frame)) => {
-                self.count(frame);
-                self.ended = self.source.is_end();
+                state.count(frame);
+                state.ended = state.source.is_end();
             }
             Some(Err(_)) => {}
         }
@@ -138,11 +136,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.source.is_end()
+        self.0.ended || self.0.source.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        match &self.0.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Piece(piece) => SizeHint::with_exact(piece.as_ref().map_or(0, Bytes::len) as u64),
             Source::Pieces { pieces, trailers: None } => SizeHint::with_exact(pieces.remaining() as u64),
@@ -155,6 +153,13 @@ impl http_body::Body for Body {
 }
 
 impl Source {
+    pub(crate) fn pieces(mut pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
+        if pieces.len() == 1 && trailers.is_none() {
+            return Self::Piece(pieces.pop());
+        }
+        Self::Pieces { pieces: Pieces::new(pieces), trailers: trailers.map(Box::new) }
+    }
+
     fn is_end(&self) -> bool {
         match self {
             Source::Empty => true,
@@ -167,14 +172,12 @@ impl Source {
     }
 }
 
-impl Drop for Body {
+impl Drop for State {
     fn drop(&mut self) {
-        if let Some((mut record, engine)) = self.record.take() {
-            if record.line.is_some() {
-                record.ended = engine.clock.moment();
-            }
-            record.aborted = !self.ended && !self.source.is_end();
-            engine.telemetry.finish(&mut record);
+        if self.record.line.is_some() {
+            self.record.ended = self.engine.clock.moment();
         }
+        self.record.aborted = !self.ended && !self.source.is_end();
+        self.engine.telemetry.finish(&mut self.record);
     }
 }

@@ -43,13 +43,13 @@ pub(crate) fn respond(engine: Arc<Engine>, request: &mut Routed, answer: Answer)
         Answer::Passing { response, .. } => {
             let (mut parts, body) = response.into_parts();
             tags::strip(&engine.config.cache, &mut parts.headers);
-            Response::from_parts(parts, Body::new(Source::Origin(Box::new(body))))
+            Response::from_parts(parts, Source::Origin(Box::new(body)))
         }
         Answer::Failed { refusal, .. } | Answer::Refused(refusal) => own(refusal),
     };
     sign(&engine, response.headers_mut(), &decision);
     let upstream = asked_origin.then_some(request.upstream);
-    let record = Box::new(Record {
+    let record = Record {
         decision,
         status: response.status(),
         method: request.received.method.clone(),
@@ -61,9 +61,8 @@ pub(crate) fn respond(engine: Arc<Engine>, request: &mut Routed, answer: Answer)
         route: Some(request.route),
         upstream,
         line: request.received.line.take(),
-    });
-    hand_over(&mut response, engine, record);
-    response
+    };
+    response.map(|content| Body::new(content, record, engine))
 }
 
 /// Renders the answer to a request that never got a route.
@@ -72,7 +71,7 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
     let mut response = own(refused.refusal);
     sign(&engine, response.headers_mut(), &decision);
     let now = engine.clock.moment();
-    let record = Box::new(Record {
+    let record = Record {
         decision,
         status: response.status(),
         method: refused.method,
@@ -84,24 +83,16 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
         route: None,
         upstream: None,
         line: refused.line,
-    });
-    hand_over(&mut response, engine, record);
-    response
+    };
+    response.map(|content| Body::new(content, record, engine))
 }
 
-/// Hands the record to the body. Content that HEAD does not get is never read to its end, so there is none.
-fn hand_over(response: &mut Response<Body>, engine: Arc<Engine>, record: Box<Record>) {
-    let body = response.body_mut();
-    if record.method == Method::HEAD {
-        *body = Body::new(Source::Empty);
-    }
-    body.record(engine, record);
-}
-
-fn own(refusal: Refusal) -> Response<Body> {
-    refusal.into_response().map(|content| {
-        if content.is_empty() { Body::new(Source::Empty) } else { Body::new(Source::Piece(Some(content))) }
-    })
+fn own(refusal: Refusal) -> Response<Source> {
+    refusal.into_response().map(
+        |content| {
+            if content.is_empty() { Source::Empty } else { Source::Piece(Some(content)) }
+        },
+    )
 }
 
 /// `Via` and `Cache-Status` are appended to what is there: ours is the last hop.
@@ -112,7 +103,7 @@ fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
     }
 }
 
-fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Body> {
+fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Source> {
     let entry = &delivery.live.entry;
     entry.count_hit();
     if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, entry.extent()) {
@@ -149,7 +140,7 @@ fn from_fill(
     reader: Reader,
     collapsed: bool,
     now: Moment,
-) -> Response<Body> {
+) -> Response<Source> {
     // As a rule it is one client's, and stored by now: then nobody else reads them.
     let mut fields = match Arc::get_mut(share) {
         Some(own) => std::mem::take(&mut own.fields),
@@ -166,14 +157,14 @@ fn from_fill(
     let shape = shape(engine, request, &whole, || (Cow::Borrowed(&share.validators), share.received_wall));
     match shape {
         // Several ranges are cut from a complete body only.
-        Shape::Whole => with(&mut fields, share.status, Body::new(Source::Fill(reader))),
+        Shape::Whole => with(&mut fields, share.status, Source::Fill(reader)),
         Shape::Ranges(ranges) => match (&ranges[..], share.length) {
             ([range], Some(length)) => {
                 let left = range.last - range.first + 1;
-                let body = Body::new(Source::FillRange { reader, skip: range.first, left });
-                single(&mut fields, *range, length, body)
+                let content = Source::FillRange { reader, skip: range.first, left };
+                single(&mut fields, *range, length, content)
             }
-            _ => with(&mut fields, share.status, Body::new(Source::Fill(reader))),
+            _ => with(&mut fields, share.status, Source::Fill(reader)),
         },
         shape => bare(shape, &mut fields, share.length.unwrap_or(0)),
     }
@@ -227,24 +218,24 @@ fn shape<'a>(
 }
 
 /// Takes the fields.
-fn with(fields: &mut HeaderMap, status: StatusCode, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
+fn with(fields: &mut HeaderMap, status: StatusCode, content: Source) -> Response<Source> {
+    let mut response = Response::new(content);
     *response.status_mut() = status;
     std::mem::swap(response.headers_mut(), fields);
     response
 }
 
 /// hyper itself tells the length of content that it is given; to a HEAD it is given none.
-fn stored_whole(fields: &mut HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Body> {
+fn stored_whole(fields: &mut HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Source> {
     if head && sealed.trailers().is_none() && allows_length(status) {
         fields.insert(CONTENT_LENGTH, value::number(sealed.len()));
     }
-    let body = match sealed.single() {
-        _ if sealed.is_empty() => Body::new(Source::Empty),
-        Some(piece) if sealed.trailers().is_none() => Body::new(Source::Piece(Some(piece.clone()))),
-        _ => Body::pieces(sealed.pieces(), sealed.trailers().cloned()),
+    let content = match sealed.single() {
+        _ if sealed.is_empty() => Source::Empty,
+        Some(piece) if sealed.trailers().is_none() => Source::Piece(Some(piece.clone())),
+        _ => Source::pieces(sealed.pieces(), sealed.trailers().cloned()),
     };
-    with(fields, status, body)
+    with(fields, status, content)
 }
 
 /// A 204 has no content, and says nothing about its length (RFC 9110 §8.6).
@@ -252,22 +243,22 @@ fn allows_length(status: StatusCode) -> bool {
     !status.is_informational() && status != StatusCode::NO_CONTENT
 }
 
-fn stored_ranges(fields: &mut HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> Response<Body> {
+fn stored_ranges(fields: &mut HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> Response<Source> {
     if let [range] = ranges[..] {
-        let body = Body::pieces(sealed.slice(range.first, range.last), None);
-        return single(fields, range, sealed.len(), body);
+        let content = Source::pieces(sealed.slice(range.first, range.last), None);
+        return single(fields, range, sealed.len(), content);
     }
     let kind = fields.remove(CONTENT_TYPE);
     let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
     fields.insert(CONTENT_TYPE, parts.content_type());
     fields.insert(CONTENT_LENGTH, value::number(parts.length()));
-    with(fields, StatusCode::PARTIAL_CONTENT, Body::pieces(parts.into_pieces(), None))
+    with(fields, StatusCode::PARTIAL_CONTENT, Source::pieces(parts.into_pieces(), None))
 }
 
-fn single(fields: &mut HeaderMap, range: ByteRange, complete: u64, body: Body) -> Response<Body> {
+fn single(fields: &mut HeaderMap, range: ByteRange, complete: u64, content: Source) -> Response<Source> {
     fields.insert(CONTENT_RANGE, ContentRange { range, complete: Some(complete) }.render());
     fields.insert(CONTENT_LENGTH, value::number(range.last - range.first + 1));
-    with(fields, StatusCode::PARTIAL_CONTENT, body)
+    with(fields, StatusCode::PARTIAL_CONTENT, content)
 }
 
 /// Bytes `within` of a stored part that begins at `first`.
@@ -277,15 +268,15 @@ fn part(
     within: ByteRange,
     first: u64,
     complete: Option<u64>,
-) -> Response<Body> {
+) -> Response<Source> {
     fields.insert(CONTENT_RANGE, ContentRange { range: within, complete }.render());
     fields.insert(CONTENT_LENGTH, value::number(within.last - within.first + 1));
-    let body = Body::pieces(sealed.slice(within.first - first, within.last - first), None);
-    with(fields, StatusCode::PARTIAL_CONTENT, body)
+    let content = Source::pieces(sealed.slice(within.first - first, within.last - first), None);
+    with(fields, StatusCode::PARTIAL_CONTENT, content)
 }
 
 /// Answers without the content that was asked for.
-fn bare(shape: Shape, fields: &mut HeaderMap, length: u64) -> Response<Body> {
+fn bare(shape: Shape, fields: &mut HeaderMap, length: u64) -> Response<Source> {
     let status = match shape {
         Shape::NotModified => StatusCode::NOT_MODIFIED,
         Shape::Failed => StatusCode::PRECONDITION_FAILED,
@@ -305,7 +296,7 @@ fn bare(shape: Shape, fields: &mut HeaderMap, length: u64) -> Response<Body> {
         fields.insert(CONTENT_RANGE, ContentRange::unsatisfied(length));
         fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-    with(fields, status, Body::new(Source::Empty))
+    with(fields, status, Source::Empty)
 }
 
 /// RFC 9110 §15.4.5: what a 200 would have said about caching and the validator; the other metadata of the
