@@ -107,6 +107,8 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    // Inlined, it would be put together elsewhere and moved.
+    #[inline(never)]
     pub(crate) fn new(engine: &Engine, head: Head, content: Incoming, client: Client) -> Self {
         let arrived = engine.log.published();
         let at = engine.clock.moment();
