@@ -16,6 +16,7 @@ use super::connect::Connector;
 use super::failure::Failure;
 use super::head::{Afterwards, settle_framing};
 use super::hints::{self, OnHints};
+use super::hush;
 use super::pool::{Idle, Lease};
 use super::request_body::{Outgoing, Phase, RequestBody};
 use super::response_body::ResponseBody;
@@ -229,7 +230,7 @@ async fn connect(
     })?;
     let (sender, connection) = protocol.handshake(stream).await.map_err(|error| Failure::of(&error))?;
     let task = tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = hush::drive(pin!(connection)).await {
             debug!(%error, "connection ended early");
         }
     });

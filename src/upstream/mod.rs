@@ -17,6 +17,7 @@ mod exchange;
 mod failure;
 mod head;
 mod hints;
+mod hush;
 mod patience;
 mod pool;
 mod request_body;

@@ -150,6 +150,11 @@ impl Lease {
         Self { sender, task: Task(task), patience, reused: false, home: Some(home.clone()) }
     }
 
+    /// Its task has read the response to its end, and waits for the next request.
+    pub(super) fn is_done(&self) -> bool {
+        self.sender.is_ready()
+    }
+
     /// It serves nobody after this request.
     pub(super) fn retire(&mut self) {
         self.home = None;

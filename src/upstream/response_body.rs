@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::failure::BodyFailure;
+use super::hush;
 use super::pool::Lease;
 use super::shared::Slot;
 
@@ -34,6 +35,13 @@ impl ResponseBody {
             body.end();
         }
         body
+    }
+
+    /// The next frame, taken from the connection without waking it if there is nothing more for it to read.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let is_done = self.lease.as_ref().is_some_and(Lease::is_done);
+        let mut take = || Pin::new(&mut self.incoming).poll_frame(cx);
+        if is_done { hush::quietly(take) } else { take() }
     }
 
     /// Called when the origin has nothing for us; ready when that has lasted too long.
@@ -69,7 +77,7 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.poll_incoming(cx) else {
             std::task::ready!(self.poll_overdue(cx));
             self.let_go();
             return Poll::Ready(Some(Err(BodyFailure::BetweenBytesTimeout)));
