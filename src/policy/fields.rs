@@ -122,9 +122,14 @@ fn usual_case(text: &str) -> String {
 
 /// Writes an HTTP-date. Times that it cannot tell are taken as the nearest one it can.
 pub fn render_date(time: SystemTime) -> HeaderValue {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND);
-    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    let text = httpdate::fmt_http_date(whole_seconds(time));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+/// The time as an HTTP-date tells it.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST_SECOND);
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// The time in `Date`. Of several, the earliest: it makes the response the oldest. Invalid ones do not count.
@@ -137,11 +142,14 @@ pub(super) fn date_in<K: AsHeaderName>(fields: &HeaderMap, name: K) -> Option<Sy
     http_date(syntax::single(fields, name)?)
 }
 
-/// Adds `Date`, or replaces an invalid one, in a response that is to be stored or forwarded (RFC 9110 §6.6.1).
-pub fn ensure_date(response: &mut HeaderMap, received: SystemTime) {
-    if date(response).is_none() {
-        response.insert(header::DATE, render_date(received));
-    }
+/// Adds `Date`, or replaces an invalid one, in a response that is to be stored or forwarded (RFC 9110 §6.6.1). Returns the
+/// time that it tells.
+pub fn ensure_date(response: &mut HeaderMap, received: SystemTime) -> SystemTime {
+    date(response).unwrap_or_else(|| {
+        let told = whole_seconds(received);
+        response.insert(header::DATE, render_date(told));
+        told
+    })
 }
 
 /// When a response expires by `Expires` (RFC 9111 §5.3).

@@ -63,11 +63,16 @@ pub struct Validators {
 impl Validators {
     /// Those of a response.
     pub fn of(response: &HeaderMap) -> Self {
-        Self {
-            etag: EntityTag::of(response),
-            last_modified: LastModified::of(response),
-            date: fields::date(response),
-        }
+        Self { date: fields::date(response), ..Self::undated(response) }
+    }
+
+    /// Those of a response whose `Date` has been read.
+    pub fn dated(response: &HeaderMap, date: SystemTime) -> Self {
+        Self { date: Some(date), ..Self::undated(response) }
+    }
+
+    fn undated(response: &HeaderMap) -> Self {
+        Self { etag: EntityTag::of(response), last_modified: LastModified::of(response), date: None }
     }
 
     /// There is nothing to ask the origin about.

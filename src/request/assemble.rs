@@ -76,6 +76,8 @@ pub(crate) struct Receipt {
     pub(crate) delay: Duration,
     pub(crate) at: Moment,
     pub(crate) wall: SystemTime,
+    /// What its `Date` says.
+    pub(crate) date: SystemTime,
 }
 
 /// A response that may be shared, with a body that is read while it fills.
@@ -128,10 +130,10 @@ pub(crate) struct Unshared {
 }
 
 /// What a response is made ready with, whether it is shared or not: end-to-end fields only, and a `Date`
-/// (RFC 9110 §6.6.1).
-pub(crate) fn tidy(fields: &mut HeaderMap, wall: SystemTime) {
+/// (RFC 9110 §6.6.1), which is told.
+pub(crate) fn tidy(fields: &mut HeaderMap, wall: SystemTime) -> SystemTime {
     strip_hop_by_hop(fields);
-    ensure_date(fields, wall);
+    ensure_date(fields, wall)
 }
 
 /// Judges a (tidied) response. If it may be shared, its body starts to fill as soon as [`Filler::run`] is polled.
@@ -146,7 +148,7 @@ pub(crate) fn share(
         let response = Response::from_parts(parts, content);
         Err(Box::new(Unshared { response, reason, owed_to_request }))
     };
-    let (validators, vary) = (Validators::of(&parts.headers), Vary::parse(&parts.headers));
+    let (validators, vary) = (Validators::dated(&parts.headers, receipt.date), Vary::parse(&parts.headers));
     let judged = storability::terms(&Exchange {
         target: asked.effective(),
         method: &asked.method,

@@ -88,20 +88,15 @@ impl Job {
         let engine = worker.engine();
         // The second round, if any, goes without conditions and ranges of ours, so its answer stands for itself.
         for _ in 0..2 {
-            let sent = engine.log.published();
-            let started = engine.clock.moment();
             let head = || self.request();
-            let result = worker.send(self.hop.upstream, &head, RequestBody::Empty, self.hints.clone()).await;
-            let at = engine.clock.moment();
-            let mut response = match result {
-                Ok(response) => response,
+            let sent = worker.send(self.hop.upstream, &head, RequestBody::Empty, self.hints.clone());
+            let (response, receipt) = match sent.await {
+                Ok(came) => came,
                 Err(failure) => {
                     self.unavailable(engine, failure);
                     return None;
                 }
             };
-            let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
-            assemble::tidy(response.headers_mut(), receipt.wall);
             let own_answer = match response.status() {
                 StatusCode::NOT_MODIFIED => {
                     revalidate::not_modified(engine, &self.asked, &self.stale, receipt, response.headers())

@@ -86,15 +86,9 @@ impl Exchange {
     }
 
     async fn run(self) -> Result<Came, Failure> {
-        let engine = self.worker.engine();
-        let sent = engine.log.published();
-        let started = engine.clock.moment();
-        let mut response =
-            self.worker.send(self.upstream, &|| self.head.clone(), self.body, self.hints).await?;
-        let at = engine.clock.moment();
-        let receipt = Receipt { sent, delay: at.since(started), at, wall: engine.clock.wall() };
-        assemble::tidy(response.headers_mut(), receipt.wall);
-        Ok(Came { response, receipt, kept_at: Some(sent) })
+        let head = || self.head.clone();
+        let (response, receipt) = self.worker.send(self.upstream, &head, self.body, self.hints).await?;
+        Ok(Came { response, receipt, kept_at: Some(receipt.sent) })
     }
 }
 

@@ -9,6 +9,7 @@ use http::{Response, Version};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::purge::Purger;
+use crate::request::assemble::{self, Receipt};
 use crate::request::coalesce::Flights;
 use crate::request::lessons::Lessons;
 use crate::store::{Budget, Store};
@@ -156,23 +157,29 @@ impl Worker {
         self.engine.clone()
     }
 
-    /// Sends a request to an upstream, and counts it. See [`Upstreams::send`].
+    /// Sends a request to an upstream, and counts it. The response comes [tidied](assemble::tidy), and with a receipt. See
+    /// [`Upstreams::send`].
     pub(crate) async fn send(
         &self,
         upstream: usize,
         head: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
-    ) -> Result<Response<ResponseBody>, Failure> {
-        let started = self.engine.clock.moment();
+    ) -> Result<(Response<ResponseBody>, Receipt), Failure> {
+        let engine = self.engine();
+        let sent = engine.log.published();
+        let started = engine.clock.moment();
         let result = self.upstreams.send(upstream, head, body, hints).await;
-        let elapsed = self.engine.clock.moment().since(started);
+        let at = engine.clock.moment();
+        let delay = at.since(started);
         let outcome = match &result {
             Ok(response) => FetchResult::Answered(response.status()),
             Err(failure) => FetchResult::Failed(failure.as_str()),
         };
-        let name = &self.engine.config.upstreams[upstream].name;
-        self.engine.telemetry.metrics().origin_fetch(name, outcome, elapsed);
-        result
+        engine.telemetry.metrics().origin_fetch(upstream, outcome, delay);
+        let mut response = result?;
+        let wall = engine.clock.wall_at(at);
+        let date = assemble::tidy(response.headers_mut(), wall);
+        Ok((response, Receipt { sent, delay, at, wall, date }))
     }
 }

@@ -44,17 +44,16 @@ impl<'a> Labels<'a> {
 /// since each pair must agree.
 pub(super) struct Rows {
     routes: usize,
-    upstreams: HashMap<Box<str>, usize>,
+    upstreams: usize,
     not_stored: Reasons,
     fetch_failed: Reasons,
 }
 
 impl Rows {
     pub(super) fn new(labels: &Labels<'_>) -> Self {
-        let upstreams = labels.upstreams.iter().enumerate();
         Self {
             routes: labels.routes.len(),
-            upstreams: upstreams.map(|(index, name)| (Box::from(*name), index)).collect(),
+            upstreams: labels.upstreams.len(),
             not_stored: Reasons::new(labels.not_stored, "other"),
             fetch_failed: Reasons::new(labels.fetch_failed, "failed"),
         }
@@ -92,9 +91,9 @@ impl Rows {
         labels.upstreams.iter().map(|upstream| Row::new([("upstream", upstream)]))
     }
 
-    /// The row of an upstream, by its name; `None` if it is not configured.
-    pub(super) fn upstream(&self, name: &str) -> Option<usize> {
-        self.upstreams.get(name).copied()
+    /// The row of an upstream; `None` if it is not configured.
+    pub(super) fn upstream(&self, upstream: usize) -> Option<usize> {
+        (upstream < self.upstreams).then_some(upstream)
     }
 
     /// Row = (upstream, result): the status classes, then the failures.
