@@ -124,7 +124,7 @@ impl Share {
 
 /// A response that is not shared, and why.
 pub(crate) struct Unshared {
-    pub(crate) response: Response<ResponseBody>,
+    pub(crate) response: Box<Response<ResponseBody>>,
     pub(crate) reason: &'static str,
     pub(crate) owed_to_request: bool,
 }
@@ -141,11 +141,11 @@ pub(crate) fn share(
     engine: &Engine,
     asked: &Asked,
     receipt: Receipt,
-    response: Response<ResponseBody>,
+    response: Box<Response<ResponseBody>>,
 ) -> Result<(Arc<Share>, Filler), Box<Unshared>> {
     let (parts, content) = response.into_parts();
     let unshared = |parts, content, reason, owed_to_request| {
-        let response = Response::from_parts(parts, content);
+        let response = Box::new(Response::from_parts(parts, content));
         Err(Box::new(Unshared { response, reason, owed_to_request }))
     };
     let (validators, vary) = (Validators::dated(&parts.headers, receipt.date), Vary::parse(&parts.headers));

@@ -154,7 +154,7 @@ impl Job {
         &mut self,
         engine: &Engine,
         receipt: Receipt,
-        response: Response<ResponseBody>,
+        response: Box<Response<ResponseBody>>,
     ) -> Option<(SharedEntry, u16)> {
         let part = self.part.take()?;
         self.asked.range = part.entry.extent().missing();
@@ -164,13 +164,18 @@ impl Job {
     }
 
     /// An answer that stands for itself: shared, handed over, or an error for which stale grants stand in.
-    async fn conclude(&self, engine: &Engine, receipt: Receipt, response: Response<ResponseBody>) -> Own {
+    async fn conclude(
+        &self,
+        engine: &Engine,
+        receipt: Receipt,
+        response: Box<Response<ResponseBody>>,
+    ) -> Own {
         let status = response.status();
         if reuse::is_error_for_grants(status) {
             self.hold_off(engine);
             if self.has_stand_in(engine, receipt.at) {
                 self.obligation.settle(Verdict::ServerError(status));
-                return Some(Box::new(response));
+                return Some(response);
             }
         }
         match assemble::share(engine, &self.asked, receipt, response) {
@@ -195,7 +200,7 @@ impl Job {
                     Verdict::Released(unshared.reason)
                 };
                 self.obligation.settle(verdict);
-                Some(Box::new(unshared.response))
+                Some(unshared.response)
             }
         }
     }

@@ -51,7 +51,7 @@ pub(crate) async fn pass(worker: &Worker, request: &mut Routed, reason: &'static
     if reason == error::HIT_FOR_MISS && !request.is_head() {
         return share(worker, request, receipt, response, decision);
     }
-    Answer::Passing { response: Box::new(response), decision }
+    Answer::Passing { response, decision }
 }
 
 /// A request that is sent as it came.
@@ -65,7 +65,7 @@ struct Exchange {
 
 /// What came of it.
 struct Came {
-    response: Response<ResponseBody>,
+    response: Box<Response<ResponseBody>>,
     receipt: Receipt,
     /// The number under which it may be stored, if it may: see [`invalidate`].
     kept_at: Option<Sequence>,
@@ -202,7 +202,7 @@ fn share(
     worker: &Worker,
     request: &Routed,
     receipt: Receipt,
-    response: Response<ResponseBody>,
+    response: Box<Response<ResponseBody>>,
     decision: Decision,
 ) -> Answer {
     let engine = worker.engine();
@@ -222,7 +222,7 @@ fn share(
         }
         Err(unshared) => {
             engine.telemetry.metrics().not_stored(unshared.reason);
-            Answer::Passing { response: Box::new(unshared.response), decision }
+            Answer::Passing { response: unshared.response, decision }
         }
     }
 }

@@ -131,11 +131,11 @@ pub(crate) async fn complete(
     asked: &Asked,
     receipt: Receipt,
     part: &Live,
-    response: Response<ResponseBody>,
+    response: Box<Response<ResponseBody>>,
 ) -> Option<SharedEntry> {
     let (parts, content) = response.into_parts();
     let came = ContentRange::parse(&parts.headers)?;
-    let (validators, vary) = (Validators::of(&parts.headers), Vary::parse(&parts.headers));
+    let (validators, vary) = (Validators::dated(&parts.headers, receipt.date), Vary::parse(&parts.headers));
     let terms = storability::terms(&Exchange {
         target: asked.effective(),
         method: &asked.method,

@@ -165,7 +165,7 @@ impl Worker {
         head: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
-    ) -> Result<(Response<ResponseBody>, Receipt), Failure> {
+    ) -> Result<(Box<Response<ResponseBody>>, Receipt), Failure> {
         let engine = self.engine();
         let sent = engine.log.published();
         let started = engine.clock.moment();
@@ -177,7 +177,8 @@ impl Worker {
             Err(failure) => FetchResult::Failed(failure.as_str()),
         };
         engine.telemetry.metrics().origin_fetch(upstream, outcome, delay);
-        let mut response = result?;
+        // It goes through several hands.
+        let mut response = Box::new(result?);
         let wall = engine.clock.wall_at(at);
         let date = assemble::tidy(response.headers_mut(), wall);
         Ok((response, Receipt { sent, delay, at, wall, date }))

@@ -66,13 +66,13 @@ impl Upstreams {
     /// # Panics
     ///
     /// If there is no upstream with that index.
-    pub async fn send(
+    pub fn send(
         &self,
         upstream: usize,
         head: MakeHead<'_>,
         body: RequestBody,
         hints: Option<OnHints>,
-    ) -> Result<Response<ResponseBody>, Failure> {
-        self.pools[upstream].send(head, body, hints).await
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Failure>> {
+        self.pools[upstream].send(head, body, hints)
     }
 }
