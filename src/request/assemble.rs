@@ -175,13 +175,18 @@ pub(crate) fn share(
     if length.is_some_and(|length| length > engine.config.cache.max_object) {
         return unshared(parts, content, error::DECLARED_TOO_LARGE, false);
     }
-    let marks = match mark(engine, asked, &parts.headers, receipt.sent) {
-        Ok(marks) => marks,
+    let labels = Labels::of(&engine.config.cache, &parts.headers);
+    let marked =
+        labels.and_then(|labels| Ok((intern(engine, asked, &labels, receipt.sent)?, labels.is_tagged)));
+    let (marks, is_tagged) = match marked {
+        Ok(marked) => marked,
         Err(reason) => return unshared(parts, content, reason, reason == error::PURGED_MEANWHILE),
     };
     let variant = Variant::of(vary.fields(), &asked.fields);
     let mut fields = parts.headers;
-    tags::strip(&engine.config.cache, &mut fields);
+    if is_tagged {
+        tags::strip(&engine.config.cache, &mut fields);
+    }
     let limits = Limits {
         max_object: engine.config.cache.max_object,
         window: engine.config.cache.stream_window,
@@ -218,7 +223,16 @@ pub(crate) fn mark(
     response: &HeaderMap,
     sent: Sequence,
 ) -> Result<Marks, &'static str> {
-    let labels = Labels::of(&engine.config.cache, response)?;
+    intern(engine, asked, &Labels::of(&engine.config.cache, response)?, sent)
+}
+
+/// The same for who has read the labels.
+fn intern(
+    engine: &Engine,
+    asked: &Asked,
+    labels: &Labels<'_>,
+    sent: Sequence,
+) -> Result<Marks, &'static str> {
     let url = asked.url();
     let origin = if labels.groups.is_empty() { String::new() } else { asked.origin() };
     let groups: Vec<Group<'_>> = labels.groups.iter().map(|name| Group { origin: &origin, name }).collect();

@@ -12,6 +12,8 @@ use crate::request::error;
 pub(crate) struct Labels<'a> {
     pub(crate) tags: Vec<&'a str>,
     pub(crate) groups: Vec<String>,
+    /// There are fields for tags, whether or not they name any.
+    pub(crate) is_tagged: bool,
 }
 
 impl<'a> Labels<'a> {
@@ -25,21 +27,19 @@ impl<'a> Labels<'a> {
     /// The reason why the response must not be stored: purges could not reach it by all of its labels. To keep some of
     /// them would mean to serve it after a purge by one of the others.
     pub(crate) fn of(config: &config::Cache, response: &'a HeaderMap) -> Result<Self, &'static str> {
-        let tags = tags(config, response)?;
+        let is_tagged = has_any(config, response);
+        let tags = if is_tagged { tags(config, response)? } else { Vec::new() };
         let groups = policy::groups(response);
         let are_too_many = tags.len() > config.max_tags || groups.len() > config.max_tags;
         if are_too_many || groups.iter().any(|group| group.len() > config.max_tag_length) {
             return Err(error::TOO_MANY_TAGS);
         }
-        Ok(Self { tags, groups })
+        Ok(Self { tags, groups, is_tagged })
     }
 }
 
 fn tags<'a>(config: &config::Cache, response: &'a HeaderMap) -> Result<Vec<&'a str>, &'static str> {
     let mut tags = Vec::new();
-    if !has_any(config, response) {
-        return Ok(tags);
-    }
     for field in &config.tag_fields {
         for line in response.get_all(&field.name) {
             let members = line.as_bytes().split(|byte| field.separator.is(*byte)).map(<[u8]>::trim_ascii);
