@@ -46,41 +46,47 @@ pub(super) fn settle_framing(head: &mut response::Parts, method: &Method) -> Res
             head.headers.remove(CONTENT_LENGTH);
         }
         // Several equal ones, in one line or more, become one (RFC 9110 §8.6).
-        Some(length) if !is_plain(&head.headers) => {
-            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        Some(length) if !length.is_plain => {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length.value));
         }
         _ => {}
     }
     Ok(Afterwards::Keep)
 }
 
+/// What `Content-Length` says.
+#[derive(Clone, Copy)]
+struct Length {
+    value: u64,
+    /// It is said once, in digits and nothing else.
+    is_plain: bool,
+}
+
 /// The value of all `Content-Length` fields, if they agree (RFC 9112 §6.3, item 5).
-fn content_length(fields: &HeaderMap) -> Result<Option<u64>, Failure> {
-    let mut length = None;
+fn content_length(fields: &HeaderMap) -> Result<Option<Length>, Failure> {
+    let mut length: Option<Length> = None;
     for line in fields.get_all(CONTENT_LENGTH) {
         for member in line.as_bytes().split(|byte| *byte == b',') {
-            let value = digits(member.trim_ascii()).ok_or(Failure::BadResponse)?;
-            if length.is_some_and(|other| other != value) {
+            let digits = member.trim_ascii();
+            let value = number(digits).ok_or(Failure::BadResponse)?;
+            if length.is_some_and(|other| other.value != value) {
                 return Err(Failure::BadResponse);
             }
-            length = Some(value);
+            length = Some(Length { value, is_plain: length.is_none() && digits.len() == line.len() });
         }
     }
     Ok(length)
 }
 
 /// `1*DIGIT`; unlike `str::parse` it takes no sign.
-fn digits(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
         return None;
     }
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-fn is_plain(fields: &HeaderMap) -> bool {
-    let mut lines = fields.get_all(CONTENT_LENGTH).iter();
-    let first = lines.next();
-    lines.next().is_none() && first.is_some_and(|line| line.as_bytes().iter().all(u8::is_ascii_digit))
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// The codings that are registered beside `chunked` (RFC 9112 §7.2).
