@@ -239,9 +239,9 @@ static END_TO_END: [HeaderName; 29] = [
 /// The fields that `Connection` may and does name.
 pub(super) fn named_in_connection(fields: &HeaderMap) -> Vec<HeaderName> {
     syntax::lines(fields, header::CONNECTION)
+        // Most say nothing but that, and name nothing by it that does not go anyway.
+        .filter(|line| !line.eq_ignore_ascii_case(b"keep-alive"))
         .flat_map(syntax::plain_members)
-        // Most name nothing but that, which goes anyway.
-        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !END_TO_END.contains(name))
         .collect()
