@@ -12,6 +12,7 @@ use crate::request::error::Refusal;
 use crate::request::flying::{Flying, Own};
 use crate::request::job::Job;
 use crate::request::lookup::{Found, Live};
+use crate::request::notable::Notable;
 use crate::request::plan::{self, Delivery, Errand};
 use crate::request::receive::Routed;
 use crate::request::worker::{Engine, Worker};
@@ -133,7 +134,7 @@ fn flight_id(engine: &Engine, request: &Routed, ranged: bool) -> FlightId {
     let fields = &request.received.fields;
     let variant = engine.lessons.variant(&request.key, fields).key().into();
     let range = if ranged { fields.get(RANGE).cloned() } else { None };
-    let authorized = fields.contains_key(http::header::AUTHORIZATION);
+    let authorized = request.received.notable.has(Notable::AUTHORIZATION);
     FlightId { key: request.key, variant, range, authorized }
 }
 

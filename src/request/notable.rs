@@ -4,8 +4,8 @@
 use std::ops::BitOr;
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, FORWARDED, HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, FORWARDED, HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// A set of kinds of fields.
@@ -25,6 +25,8 @@ impl Notable {
     pub(crate) const CONDITION: Self = Self(1 << 4);
     /// It asks for a part.
     pub(crate) const RANGE: Self = Self(1 << 5);
+    /// It comes with credentials.
+    pub(crate) const AUTHORIZATION: Self = Self(1 << 6);
 
     /// The kinds that occur.
     pub(crate) fn of(fields: &HeaderMap) -> Self {
@@ -52,6 +54,7 @@ fn kind(name: &HeaderName) -> Notable {
         IF_MATCH | IF_MODIFIED_SINCE | IF_NONE_MATCH | IF_UNMODIFIED_SINCE => Notable::CONDITION,
         RANGE | IF_RANGE => Notable::RANGE,
         FORWARDED => Notable::CLAIM,
+        AUTHORIZATION => Notable::AUTHORIZATION,
         _ => match name.as_str() {
             "keep-alive" | "proxy-connection" => Notable::CONNECTION,
             "cdn-loop" => Notable::LOOP,
