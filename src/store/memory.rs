@@ -164,7 +164,7 @@ impl Store {
         let mut replaced = false;
         new.succeed(old);
         self.edit(old, |others| {
-            let put = self.put(iter::once(new).chain(others).collect());
+            let put = self.put(iter::once(new).chain(others));
             replaced = put.is_some();
             put.unwrap_or(Change::Keep)
         });
@@ -230,7 +230,7 @@ impl Store {
     /// Returns whether it was there.
     fn take_out(&self, entry: &SharedEntry) -> bool {
         // Without memory for a smaller list the whole list goes: what is to be removed must.
-        self.edit(entry, |others| self.put(others.collect()).unwrap_or(Change::Remove))
+        self.edit(entry, |others| self.put(others).unwrap_or(Change::Remove))
     }
 
     fn is_too_full(&self) -> bool {
@@ -262,7 +262,7 @@ impl Store {
 
     /// What puts these in the place of what is stored, or removes that if they are none. `None`: there is no memory for
     /// them.
-    fn put(&self, variants: Vec<SharedEntry>) -> Option<Change> {
+    fn put(&self, variants: impl Iterator<Item = SharedEntry>) -> Option<Change> {
         match Resource::of(variants) {
             Some(resource) => self.held.add(&resource).then_some(Change::Put(resource)),
             None => Some(Change::Remove),
@@ -274,15 +274,17 @@ impl Store {
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.
-    fn merged(&self, stored: &[SharedEntry], entry: &SharedEntry) -> Option<Vec<SharedEntry>> {
+    fn merged(&self, stored: &[SharedEntry], entry: &SharedEntry) -> Option<impl Iterator<Item = SharedEntry>> {
         if stored.iter().any(|other| makes_useless(other, entry)) {
             return None;
         }
         stored.iter().filter(|other| replaces(entry, other)).for_each(|other| entry.succeed(other));
         let now = self.now();
-        let kept =
-            stored.iter().filter(|other| !replaces(entry, other) && !self.is_useless(other, now)).cloned();
-        Some(iter::once(entry.clone()).chain(kept).take(self.max_variants).collect())
+        let kept = stored
+            .iter()
+            .filter(move |other| !replaces(entry, other) && !self.is_useless(other, now))
+            .cloned();
+        Some(iter::once(entry.clone()).chain(kept).take(self.max_variants))
     }
 
     /// Whether an entry has outlived its use.

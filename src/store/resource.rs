@@ -18,12 +18,15 @@ type List = Box<[SharedEntry]>;
 
 impl Resource {
     /// `None` if there are none.
-    pub(super) fn of(mut variants: Vec<SharedEntry>) -> Option<Self> {
-        match variants.len() {
-            0 | 1 => variants.pop().map(ArcUnion::from_first),
-            _ => Some(ArcUnion::from_second(Arc::new(variants.into()))),
-        }
-        .map(Self)
+    pub(super) fn of(variants: impl IntoIterator<Item = SharedEntry>) -> Option<Self> {
+        let mut variants = variants.into_iter();
+        let first = variants.next()?;
+        Some(Self(match variants.next() {
+            None => ArcUnion::from_first(first),
+            Some(second) => {
+                ArcUnion::from_second(Arc::new([first, second].into_iter().chain(variants).collect()))
+            }
+        }))
     }
 
     /// The responses, newest first.

@@ -136,7 +136,10 @@ impl Writer {
                 return;
             };
             self.tail.truncate(self.tail.len() - replaced);
-            if chunk.len() < SMALL || self.total <= CHUNK as u64 {
+            let is_small = chunk.len() < SMALL || self.total <= CHUNK as u64;
+            // What is all there is will not be gathered with anything.
+            let is_all = self.shared.limits.expected == Some(chunk.len() as u64);
+            if is_small && !is_all {
                 self.tail.push(chunk.clone());
             } else {
                 self.tail.clear();
@@ -156,6 +159,9 @@ impl Writer {
             joins
         };
         let replaced = self.tail.iter().rev().take_while(fits).count();
+        if replaced == 0 {
+            return Some((self.budget.bytes(piece)?, 0));
+        }
         let (_, joined) = self.tail.split_at(self.tail.len() - replaced);
         let parts: Vec<&[u8]> = joined.iter().chain([piece]).map(|part| &part[..]).collect();
         match self.budget.gather(&parts) {
