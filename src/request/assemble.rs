@@ -264,7 +264,7 @@ impl Filler {
     /// [`share`] was told.
     pub(crate) async fn run(mut self, engine: &Engine, asked: &Asked) {
         let mut trailers = None;
-        loop {
+        while !self.content.is_end_stream() {
             match self.content.frame().await {
                 None => break,
                 Some(Err(failure)) => {
