@@ -1,7 +1,7 @@
 //! Request fields on their way to the origin.
 
-use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::Version;
 use http::header::{
@@ -10,8 +10,8 @@ use http::header::{
 
 use crate::policy::precondition::is_conditional;
 use crate::request::assemble::Asked;
+use crate::request::members;
 use crate::request::receive::Routed;
-use crate::request::value;
 use crate::request::worker::Engine;
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
@@ -89,28 +89,26 @@ fn copied(fields: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> Head
 /// What is told about a hop, of a request as it was received.
 struct Told<'a> {
     scheme: &'static str,
-    authority: &'a str,
+    authority: &'a Arc<str>,
     fields: &'a HeaderMap,
 }
 
 /// Adds what tells about the hop that ends here.
 fn add_hop(engine: &Engine, hop: Hop, told: &Told<'_>, fields: &mut HeaderMap) {
-    let peer = hop.peer.map(Address::of);
     let authority = told.authority();
     match (&engine.hop.hosts[hop.upstream], &authority) {
         (Some(host), _) | (None, Some(host)) => drop(fields.insert(HOST, host.clone())),
         (None, None) => {}
     }
-    if let Some(peer) = &peer
-        && let Ok(member) = HeaderValue::from_bytes(peer.bytes())
-    {
+    let members = members::of(hop.peer, told.scheme, told.authority);
+    if let Some(member) = members.forwarded_for {
         fields.append(X_FORWARDED_FOR, member);
     }
     fields.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(told.scheme));
     if let Some(authority) = authority {
         fields.entry(X_FORWARDED_HOST).or_insert(authority);
     }
-    if let Ok(member) = value::rendered(|out| forwarded(peer.as_ref(), told, out)) {
+    if let Some(member) = members.forwarded {
         fields.append(FORWARDED, member);
     }
     fields.append(VIA, engine.via(hop.version));
@@ -125,75 +123,6 @@ impl Told<'_> {
         match self.fields.get(HOST) {
             Some(host) if host.as_bytes() == self.authority.as_bytes() => Some(host.clone()),
             _ => HeaderValue::from_str(self.authority).ok(),
-        }
-    }
-}
-
-/// RFC 7239 §4: an IPv6 address stands in brackets and quotes, and so does a host with a port. §6.2: who asks for
-/// nobody in particular calls that unknown.
-fn forwarded(peer: Option<&Address>, told: &Told<'_>, out: &mut Vec<u8>) {
-    let (open, address, close): (&[u8], &[u8], &[u8]) = match peer {
-        Some(peer) if peer.is_v6 => (b"\"[", peer.bytes(), b"]\""),
-        Some(peer) => (b"", peer.bytes(), b""),
-        None => (b"", b"unknown", b""),
-    };
-    let (host, scheme) = (told.authority.as_bytes(), told.scheme.as_bytes());
-    let parts: [&[u8]; 8] = [b"for=", open, address, close, b";host=\"", host, b"\";proto=", scheme];
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-}
-
-/// An address in letters, on the stack: it is written for every request.
-struct Address {
-    letters: [u8; Address::LONGEST],
-    len: usize,
-    is_v6: bool,
-}
-
-impl Address {
-    /// Of an IPv6 address that ends with an IPv4 one.
-    const LONGEST: usize = 45;
-
-    fn of(address: IpAddr) -> Self {
-        let mut letters = [0; Self::LONGEST];
-        let mut rest = &mut letters[..];
-        // It has room for any address.
-        let _ = match address {
-            IpAddr::V4(v4) => write_v4(&mut rest, v4),
-            IpAddr::V6(v6) => write!(rest, "{v6}"),
-        };
-        let len = Self::LONGEST - rest.len();
-        Self { letters, len, is_v6: address.is_ipv6() }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.letters[..self.len]
-    }
-}
-
-fn write_v4(rest: &mut &mut [u8], address: Ipv4Addr) -> io::Result<()> {
-    for (index, octet) in address.octets().into_iter().enumerate() {
-        if index > 0 {
-            rest.write_all(b".")?;
-        }
-        rest.write_all(itoa::Buffer::new().format(octet).as_bytes())?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_written_as_the_standard_library_does() {
-        let longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
-        for text in ["0.0.0.0", "127.0.0.1", "255.255.255.255", "::1", "2001:db8::7", longest] {
-            let address: IpAddr = text.parse().unwrap();
-            let written = Address::of(address);
-            assert_eq!(written.bytes(), address.to_string().as_bytes());
-            assert_eq!(written.is_v6, address.is_ipv6());
         }
     }
 }

@@ -28,6 +28,7 @@ mod forward;
 mod job;
 mod lessons;
 mod lookup;
+mod members;
 mod multipart;
 mod notable;
 mod pass;
