@@ -29,13 +29,15 @@ struct Many {
 }
 
 impl Sealed {
-    pub(super) fn new(mut chunks: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
-        chunks.retain(|chunk| !chunk.is_empty());
-        if chunks.len() <= 1 && trailers.is_none() {
-            return Self(Content::One(chunks.pop().unwrap_or_default()));
+    pub(super) fn new(chunks: impl IntoIterator<Item = Bytes>, trailers: Option<HeaderMap>) -> Self {
+        let mut chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty());
+        let (first, second) = (chunks.next(), chunks.next());
+        if second.is_none() && trailers.is_none() {
+            return Self(Content::One(first.unwrap_or_default()));
         }
+        let chunks: Box<[Bytes]> = first.into_iter().chain(second).chain(chunks).collect();
         let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self(Content::Many(Arc::new(Many { chunks: chunks.into(), len, trailers })))
+        Self(Content::Many(Arc::new(Many { chunks, len, trailers })))
     }
 
     /// Content made of slices of other content; nothing is copied. As long as it is held, so are the chunks it was

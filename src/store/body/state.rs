@@ -184,8 +184,8 @@ impl State {
     }
 
     /// All that is kept, in order.
-    pub(super) fn content(&self) -> Vec<Bytes> {
-        self.chunks.iter().map(|chunk| chunk.data.clone()).collect()
+    pub(super) fn content(&self) -> impl Iterator<Item = Bytes> {
+        self.chunks.iter().map(|chunk| chunk.data.clone())
     }
 
     fn base(&self) -> u64 {
