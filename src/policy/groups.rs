@@ -1,8 +1,11 @@
 //! Groups of responses that are invalidated together (RFC 9875).
 
+use std::slice;
+
 use http::header::{HeaderMap, HeaderName};
 use sfv::{BareItem, Item, List, ListEntry, Parser};
 
+use super::fields::has_any;
 use super::syntax;
 
 /// Names the groups that a response belongs to (§2).
@@ -25,7 +28,7 @@ pub fn invalidated_groups(response: &HeaderMap) -> Vec<String> {
 /// A List of Strings, sorted; parameters are ignored. A field that is anything else is as if it were not there
 /// (RFC 9651 §4.2).
 fn strings(response: &HeaderMap, name: &HeaderName) -> Vec<String> {
-    if !response.contains_key(name) {
+    if !has_any(response, slice::from_ref(name)) {
         return Vec::new();
     }
     let value = syntax::lines(response, name).collect::<Vec<_>>().join(&b", "[..]);
