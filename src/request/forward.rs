@@ -50,7 +50,7 @@ pub(crate) fn passed(engine: &Engine, request: &Routed) -> HeaderMap {
     if received.wants_trailers {
         fields.insert(TE, HeaderValue::from_static("trailers"));
     }
-    let told = Told { scheme: received.scheme, authority: &received.authority, fields: &received.fields };
+    let told = Told { scheme: received.scheme, authority: &received.authority };
     add_hop(engine, Hop::of(request), &told, &mut fields);
     fields
 }
@@ -68,7 +68,7 @@ pub(crate) fn shared(engine: &Engine, asked: &Asked, hop: Hop) -> HeaderMap {
             fields.remove(name);
         }
     }
-    let told = Told { scheme: asked.scheme, authority: &asked.authority, fields: &asked.fields };
+    let told = Told { scheme: asked.scheme, authority: &asked.authority };
     add_hop(engine, hop, &told, &mut fields);
     fields
 }
@@ -90,15 +90,17 @@ fn copied(fields: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> Head
 struct Told<'a> {
     scheme: &'static str,
     authority: &'a Arc<str>,
-    fields: &'a HeaderMap,
 }
 
-/// Adds what tells about the hop that ends here.
+/// Adds what tells about the hop that ends here to a copy of the client's fields.
 fn add_hop(engine: &Engine, hop: Hop, told: &Told<'_>, fields: &mut HeaderMap) {
-    let authority = told.authority();
-    match (&engine.hop.hosts[hop.upstream], &authority) {
-        (Some(host), _) | (None, Some(host)) => drop(fields.insert(HOST, host.clone())),
-        (None, None) => {}
+    let sent = fields.get(HOST).filter(|host| host.as_bytes() == told.authority.as_bytes()).cloned();
+    let own = &engine.hop.hosts[hop.upstream];
+    // As a rule the client has sent just the authority, and that is what the origin is asked for.
+    let is_settled = sent.is_some() && own.is_none();
+    let authority = sent.or_else(|| HeaderValue::from_str(told.authority).ok());
+    if !is_settled && let Some(host) = own.as_ref().or(authority.as_ref()) {
+        fields.insert(HOST, host.clone());
     }
     let members = members::of(hop.peer, told.scheme, told.authority);
     if let Some(member) = members.forwarded_for {
@@ -114,15 +116,5 @@ fn add_hop(engine: &Engine, hop: Hop, told: &Told<'_>, fields: &mut HeaderMap) {
     fields.append(VIA, engine.via(hop.version));
     if let Some(instance) = &engine.hop.instance {
         fields.append(CDN_LOOP, instance.clone());
-    }
-}
-
-impl Told<'_> {
-    /// The authority as a field value: as a rule it came as one.
-    fn authority(&self) -> Option<HeaderValue> {
-        match self.fields.get(HOST) {
-            Some(host) if host.as_bytes() == self.authority.as_bytes() => Some(host.clone()),
-            _ => HeaderValue::from_str(self.authority).ok(),
-        }
     }
 }
