@@ -8,6 +8,7 @@
 //! Left out: what is fetched and how (see `flight`), and what a waiter makes of a verdict.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
@@ -198,11 +199,13 @@ impl Obligation {
 
 impl Drop for Obligation {
     fn drop(&mut self) {
-        if let Some((flights, id)) = &self.slot {
-            let mut shard = flights.shard(id).lock();
+        if let Some((flights, id)) = self.slot.take() {
+            let mut shard = flights.shard(&id).lock();
             // A dead flight may have yielded its slot to a newer one, which must not be cleared.
-            if shard.get(id).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
-                shard.remove(id);
+            if let Entry::Occupied(current) = shard.entry(id)
+                && Arc::ptr_eq(current.get(), &self.flight)
+            {
+                current.remove();
             }
         }
         self.flight.tell(Verdict::Abandoned);

@@ -274,7 +274,11 @@ impl Store {
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.
-    fn merged(&self, stored: &[SharedEntry], entry: &SharedEntry) -> Option<impl Iterator<Item = SharedEntry>> {
+    fn merged(
+        &self,
+        stored: &[SharedEntry],
+        entry: &SharedEntry,
+    ) -> Option<impl Iterator<Item = SharedEntry>> {
         if stored.iter().any(|other| makes_useless(other, entry)) {
             return None;
         }
