@@ -14,7 +14,7 @@ use crate::request::value;
 
 /// A prime: the addresses of handles have powers of two in common.
 const REMEMBERED: usize = 61;
-/// Longer authorities are not remembered, in bytes: what is takes some 20 KiB for each thread, whatever clients send.
+/// Longer authorities are not remembered, in bytes: what is takes less than 32 KiB for each thread, whatever clients send.
 const LONGEST: usize = 64;
 
 /// The members of a hop.

@@ -104,8 +104,9 @@ fn apart(parts: &[&[u8]], budget: Arc<Budget>) -> Bytes {
     Bytes::from_owner(Charged { data, budget })
 }
 
-/// The same bytes. As long as any of them is held, so is the `charge` for what goes with them.
-pub(super) fn with(bytes: Bytes, charge: Charge) -> Bytes {
+/// The same bytes. As long as any of them is held, what takes room `beside` them is charged, too. `None`: there is no memory
+/// for that.
+pub(super) fn with(bytes: Bytes, beside: usize, budget: &Arc<Budget>) -> Option<Bytes> {
     struct With(Bytes, #[expect(dead_code, reason = "given back on drop")] Charge);
 
     impl AsRef<[u8]> for With {
@@ -114,7 +115,8 @@ pub(super) fn with(bytes: Bytes, charge: Charge) -> Bytes {
         }
     }
 
-    Bytes::from_owner(With(bytes, charge))
+    let charge = budget.try_charge(beside + allocated(size_of::<usize>() + size_of::<With>()))?;
+    Some(Bytes::from_owner(With(bytes, charge)))
 }
 
 #[cfg(test)]

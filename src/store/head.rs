@@ -362,7 +362,7 @@ pub(super) fn packed_trailers(trailers: &HeaderMap, budget: &Arc<Budget>) -> Opt
     let names: usize = trailers.keys().map(|name| name.as_str().len() + PER_OWN_NAME).sum();
     let beside = size_of::<HeaderMap>() + trailers.len() * PER_MAP_SLOT + names;
     let values: Vec<&[u8]> = trailers.values().map(HeaderValue::as_bytes).collect();
-    let mut rest = block::with(budget.gather(&values)?, budget.try_charge(beside)?);
+    let mut rest = block::with(budget.gather(&values)?, beside, budget)?;
     let mut packed = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers {
         // Copied too: a name that is not well-known may be a slice of something larger.

@@ -23,10 +23,10 @@ pub(super) fn quietly<T>(act: impl FnOnce() -> T) -> T {
 
 /// Drives a connection, on a task of its own: what wakes that task is heard unless it happens [`quietly`].
 pub(super) async fn drive<F: Future>(mut connection: Pin<&mut F>) -> F::Output {
-    let mut hard_of_hearing = None;
+    let mut hushed = None;
     poll_fn(|cx| {
         // A task has the same waker all its life.
-        let waker = hard_of_hearing.get_or_insert_with(|| Waker::from(Arc::new(Hushed(cx.waker().clone()))));
+        let waker = hushed.get_or_insert_with(|| Waker::from(Arc::new(Hushed(cx.waker().clone()))));
         connection.as_mut().poll(&mut Context::from_waker(waker))
     })
     .await
