@@ -158,19 +158,19 @@ impl Pool {
         request: Request<Outgoing>,
         phases: &mut Option<watch::Receiver<Phase>>,
     ) -> Result<Response<Incoming>, Lost> {
-        let exchanged = lease.sender.try_send_request(request);
+        let mut exchanged = pin!(lease.sender.try_send_request(request));
         let exchanged = match phases {
             None => {
                 lease.patience.begin(self.upstream.first_byte_timeout);
                 tokio::select! {
                     biased;
-                    exchanged = exchanged => Ok(exchanged),
+                    exchanged = &mut exchanged => Ok(exchanged),
                     () = lease.patience.over() => Err(Failure::FirstByteTimeout),
                 }
             }
             Some(phases) => tokio::select! {
                 biased;
-                exchanged = exchanged => Ok(exchanged),
+                exchanged = &mut exchanged => Ok(exchanged),
                 failure = Box::pin(self.overdue(phases)) => Err(failure),
             },
         };

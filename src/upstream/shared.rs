@@ -132,11 +132,10 @@ impl Server {
 
     /// Waits for a free slot, first come, first served.
     pub(super) async fn slot(&self, patience: Duration) -> Result<Slot, Failure> {
-        let slots = Arc::clone(&self.slots);
-        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Ok(slot);
         }
-        match Box::pin(timeout(patience, slots.acquire_owned())).await {
+        match Box::pin(timeout(patience, Arc::clone(&self.slots).acquire_owned())).await {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(Failure::Busy),
         }
