@@ -1,6 +1,7 @@
 //! A stored response.
 
 use std::borrow::Cow;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -198,6 +199,12 @@ impl Entry {
     /// Bytes that count in the tallies of what it answers to.
     fn tallied(&self) -> u64 {
         self.fields.size() as u64 + self.body.size()
+    }
+
+    /// Reads a byte of all that a hit is made of. Among a million responses none of it is in a cache of the processor's, which
+    /// waits for all of it together as long as for each of it later.
+    pub(super) fn prefetch(&self) {
+        black_box((self.fields.first_byte(), self.body.ends()));
     }
 
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.

@@ -143,6 +143,10 @@ impl PackedFields {
         Some(Self(Box::from(&packed[..])))
     }
 
+    pub(super) fn first_byte(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
     /// Number of field lines.
     pub fn len(&self) -> usize {
         self.lines().count()

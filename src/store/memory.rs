@@ -134,7 +134,11 @@ impl Store {
 
     /// What is stored under a key. Holds a lock for one look into a table.
     pub fn get(&self, key: &CacheKey) -> Option<Resource> {
-        self.index.get(key)
+        let resource = self.index.get(key)?;
+        if let Some(newest) = resource.variants().next() {
+            newest.prefetch();
+        }
+        Some(resource)
     }
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of

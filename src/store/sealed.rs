@@ -67,6 +67,12 @@ impl Sealed {
         self.chunks().iter().map(|chunk| block::size(chunk.len()) as u64).sum()
     }
 
+    /// The first and the last byte of its first chunk.
+    pub(super) fn ends(&self) -> Option<(u8, u8)> {
+        let first = self.chunks().first()?;
+        Some((*first.first()?, *first.last()?))
+    }
+
     /// No content at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
