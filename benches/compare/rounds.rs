@@ -243,6 +243,9 @@ impl Event {
             }
             row.fault.is_none()
         });
+        // Each comes first, and last, in as many rounds as the others.
+        let next = contestants.len().min(1);
+        contestants.rotate_left(next);
     }
 }
 
