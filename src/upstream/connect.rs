@@ -147,6 +147,10 @@ impl Write for Tcp {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        match bufs {
+            // A head without content, as most requests are: a list of one costs the kernel more than what is in it.
+            [only] => Pin::new(&mut self.0).poll_write(cx, only),
+            _ => Pin::new(&mut self.0).poll_write_vectored(cx, bufs),
+        }
     }
 }
