@@ -87,7 +87,7 @@ fn forwarded(peer: Option<&Address>, scheme: &str, authority: &str, out: &mut Ve
     }
 }
 
-/// An address in letters, on the stack: it is written for every request.
+/// An address in letters, on the stack.
 struct Address {
     letters: [u8; Address::LONGEST],
     len: usize,
