@@ -175,7 +175,7 @@ impl Proxy {
         self.larder.take().expect("running").stop();
     }
 
-    /// Purges as the log does it, whatever door leads there.
+    /// Purges as the log does it, whatever door leads there. What was answered before has been stored by then.
     pub(crate) fn purge(&self, subject: Subject<'_>) -> Sequence {
         self.publish(subject, Kind::Hard)
     }
@@ -186,6 +186,7 @@ impl Proxy {
     }
 
     fn publish(&self, subject: Subject<'_>, kind: Kind) -> Sequence {
+        self.settle();
         let now = Clock::manual(self.clock.clone()).moment();
         self.larder().log().publish(&[Fact { subject, kind }], now)
     }

@@ -35,7 +35,7 @@ fn what_is_hit_is_validated_and_then_fresh_again() {
     assert_eq!((validated.text().as_str(), ours(&validated).forward_status), ("first", Some(304)));
     assert_eq!(origin.last().fields.all("If-None-Match"), ["\"1\""]);
     assert_hit(&proxy.get("/a"));
-    assert_eq!(origin.count("/a"), 2);
+    origin.was_asked("/a", 2);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_304_to_a_condition_from_before_the_purge_does_not_make_it_fresh() {
     assert_eq!(late.finish().text(), "second", "who asked after it");
     proxy.settle();
     assert_hit(&proxy.get("/a"));
-    assert_eq!(origin.count("/a"), 3);
+    origin.was_asked("/a", 3);
 }
 
 #[test]

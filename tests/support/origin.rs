@@ -124,6 +124,18 @@ impl Origin {
         self.requests().iter().filter(|seen| seen.target == target).count()
     }
 
+    /// Asserts that it was asked for `target` so many times. A request may still be under way from a proxy that has sent
+    /// it, so those that are missing are waited for.
+    #[track_caller]
+    pub fn was_asked(&self, target: &str, times: usize) {
+        let of_target = |memory: &Memory| memory.seen.iter().filter(|seen| seen.target == target).count();
+        let memory = self.shared.memory.lock().unwrap();
+        let too_few = |memory: &mut Memory| of_target(memory) < times;
+        let (memory, _) = self.shared.changed.wait_timeout_while(memory, PATIENCE, too_few).unwrap();
+        let seen = of_target(&memory);
+        assert!(seen == times, "asked {seen} times for {target}, not {times}: {:?}", memory.seen);
+    }
+
     /// The latest request.
     pub fn last(&self) -> Arc<Seen> {
         self.requests().pop().expect("the origin was asked for nothing yet")

@@ -12,7 +12,7 @@ fn an_answer_that_cannot_be_shared_releases_all_waiters_at_once() {
     origin.on("/a").respond(mine("first").held_by(&first)).then(mine("other").held_by(&others));
     let proxy = Proxy::before(&origin);
     let waiters = begin(&proxy, 6, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 1);
+    origin.was_asked("/a", 1);
     first.open();
     // None of these is answered before all of them have been asked.
     origin.wait_for(6);
@@ -31,7 +31,8 @@ fn what_could_not_be_shared_is_not_waited_for_next_time() {
     let proxy = Proxy::before(&origin);
     assert_not_stored(&proxy.get("/a"));
     let waiters = begin(&proxy, 4, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 5, "each goes to the origin by itself");
+    // Each goes to the origin by itself.
+    origin.was_asked("/a", 5);
     gate.open();
     for answered in finish(waiters) {
         assert!(!ours(&answered).collapsed, "{answered:?}");
@@ -47,7 +48,7 @@ fn the_memory_of_what_could_not_be_shared_fades() {
     proxy.get("/a");
     proxy.advance(31);
     let waiters = begin(&proxy, 3, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 2);
+    origin.was_asked("/a", 2);
     gate.open();
     assert_eq!(texts(&finish(waiters)), ["ours"; 3]);
 }
@@ -66,7 +67,8 @@ fn by_what_answers_vary_is_remembered_longer() {
     let ask = |kind: &str| proxy.asks("/a").field("X-Kind", kind);
     let mut waiters = begin(&proxy, 2, &ask("1"));
     waiters.extend(begin(&proxy, 2, &ask("2")));
-    assert_eq!(origin.count("/a"), 4, "one each of two kinds");
+    // One each of two kinds.
+    origin.was_asked("/a", 4);
     gate.open();
     finish(waiters);
 }
@@ -83,7 +85,8 @@ fn an_answer_that_can_be_shared_ends_the_memory() {
     assert_hit(&proxy.get("/a"));
     proxy.advance(61);
     let waiters = begin(&proxy, 3, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 3, "they wait for each other again");
+    // They wait for each other again.
+    origin.was_asked("/a", 3);
     gate.open();
     finish(waiters);
 }
@@ -102,7 +105,8 @@ fn what_was_owed_to_authorization_marks_only_its_like() {
     authorized.open();
     assert_not_stored(&proxy.send(&with));
     let plain = begin(&proxy, 3, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 2, "without Authorization they wait for each other");
+    // Without Authorization they wait for each other.
+    origin.was_asked("/a", 2);
     open.open();
     assert_eq!(finish(plain).len(), 3);
     proxy.settle();
@@ -175,7 +179,8 @@ fn a_write_ends_the_memory_of_what_could_not_be_shared() {
     proxy.get("/a");
     proxy.send(&proxy.ask("PUT", "/a").content("x"));
     let waiters = begin(&proxy, 3, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 3, "one of the three, after a GET and a PUT");
+    // One of the three, after a GET and a PUT.
+    origin.was_asked("/a", 3);
     gate.open();
     assert_eq!(texts(&finish(waiters)), ["ours"; 3]);
 }
@@ -188,7 +193,7 @@ fn a_server_error_leaves_no_memory() {
     let proxy = Proxy::before(&origin);
     assert_eq!(proxy.get("/a").status, 503);
     let waiters = begin(&proxy, 3, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 2);
+    origin.was_asked("/a", 2);
     gate.open();
     assert_eq!(texts(&finish(waiters)), ["well"; 3]);
 }

@@ -77,7 +77,7 @@ fn a_304_that_was_asked_for_after_a_soft_purge_makes_fresh_again() {
     assert_eq!(assert_forwarded(&validated, "stale").forward_status, Some(304));
     assert_eq!(validated.text(), "first");
     assert_hit(&proxy.get("/a"));
-    assert_eq!(origin.count("/a"), 2);
+    origin.was_asked("/a", 2);
 }
 
 #[test]

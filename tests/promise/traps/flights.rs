@@ -65,7 +65,7 @@ fn those_who_come_while_a_dead_fill_goes_on_share_the_next_fetch() {
         assert_eq!(origin.wait_for(2).len(), 2, "they do not wait for each other");
         second.open();
         assert_eq!(texts(late), ["second"; 3]);
-        assert_eq!(origin.count("/a"), 2);
+        origin.was_asked("/a", 2);
         rest.open();
         early.finish();
     }
@@ -101,7 +101,8 @@ fn an_old_flight_neither_overwrites_a_newer_one_nor_clears_its_slot() {
     first.open();
     assert_eq!(texts(oldest), ["first"]);
     let joining = begin(&proxy, 2, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 2, "the newer flight has lost its slot");
+    // The newer flight has lost its slot.
+    origin.was_asked("/a", 2);
     second.open();
     assert_eq!(texts(newer), ["second"]);
     assert_eq!(texts(joining), ["second"; 2]);
@@ -145,7 +146,8 @@ fn a_purge_removes_the_marker_of_what_could_not_be_shared() {
     assert_eq!(origin.wait_for(3).len(), 3, "they do not wait for each other");
     purge(&proxy, URL);
     let coalesced = begin(&proxy, 3, &proxy.asks("/a"));
-    assert_eq!(origin.count("/a"), 4, "they do now");
+    // They do now.
+    origin.was_asked("/a", 4);
     together.open();
     assert_eq!(texts(coalesced), ["public"; 3]);
     apart.open();
