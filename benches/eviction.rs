@@ -66,7 +66,7 @@ impl Cache for Ours {
         let entry = Entry::new(NewEntry {
             key: key(number),
             head: Head::pack(StatusCode::OK, &HeaderMap::new(), &self.budget).unwrap(),
-            body: Sealed::concat(vec![self.budget.bytes(&content).unwrap()]),
+            body: Sealed::concat(vec![self.budget.bytes(&content).unwrap()], &self.budget),
             extent: Extent::Whole,
             terms: Terms::fresh_for(Duration::from_secs(3600)),
             validators: Validators::default(),

@@ -222,7 +222,7 @@ impl Kitchen {
         NewEntry {
             key: CacheKey::of("http", "api.example.com", "/products/42"),
             head: Head::pack(StatusCode::OK, &response, &self.budget).unwrap(),
-            body: Sealed::concat(vec![self.budget.bytes(&[b'x'; 1024]).unwrap()]),
+            body: Sealed::concat(vec![self.budget.bytes(&[b'x'; 1024]).unwrap()], &self.budget),
             extent: Extent::Whole,
             terms: lasting_terms(&request, &response),
             validators: Validators::of(&response),

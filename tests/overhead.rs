@@ -94,6 +94,7 @@ impl House {
             head: Head::pack(StatusCode::OK, fields, &self.budget).unwrap(),
             body: Sealed::concat(
                 content.chunks(1 << 16).map(|chunk| self.budget.bytes(chunk).unwrap()).collect(),
+                &self.budget,
             ),
             extent: Extent::Whole,
             terms: terms(),

@@ -174,7 +174,7 @@ mod tests {
         let entry = Entry::new(NewEntry {
             key: CacheKey::of("http", "a.example", path),
             head: Head::pack(StatusCode::OK, &HeaderMap::new(), engine.budget()).unwrap(),
-            body: Sealed::concat(vec![engine.budget().bytes(b"content").unwrap()]),
+            body: Sealed::concat(vec![engine.budget().bytes(b"content").unwrap()], engine.budget()),
             extent: Extent::Whole,
             terms: Terms::fresh_for(lifetime),
             validators: Validators::default(),

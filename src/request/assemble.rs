@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::header::{
     AGE, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue,
 };
@@ -393,7 +392,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEn
     if high_first > low_last.checked_add(1)? {
         return None;
     }
-    let mut pieces: Vec<Bytes> = low.slice(0, low_last - low_first);
+    let mut pieces = low.slice(0, low_last - low_first);
     let last = low_last.max(high_last);
     if high_last > low_last {
         pieces.extend(high.slice(low_last + 1 - high_first, high_last - high_first));
@@ -410,7 +409,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEn
     let entry = Entry::new(store::NewEntry {
         key: new.key,
         head,
-        body: Sealed::concat(pieces),
+        body: Sealed::concat(pieces, &engine.budget),
         extent,
         terms: new.terms(),
         received_wall: new.received_wall(&validators),

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::{HeaderMap, Method};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::request::pieces::{Data, Pieces};
 use crate::request::worker::Engine;
-use crate::store::Reader;
+use crate::store::{Piece, Reader};
 use crate::telemetry::Record;
 use crate::upstream::ResponseBody;
 
@@ -36,7 +36,7 @@ pub(crate) enum Source {
         trailers: Option<Box<HeaderMap>>,
     },
     /// A single piece: most hits.
-    Piece(Option<Bytes>),
+    Piece(Option<Piece>),
     /// What others may be reading too.
     Fill(Reader),
     /// Some bytes of it.
@@ -82,8 +82,10 @@ impl State {
 }
 
 /// The frame of a source that hands over one piece at a time.
-fn as_ours<E: Into<Error>>(frame: Option<Result<Frame<Bytes>, E>>) -> Option<Result<Frame<Data>, Error>> {
-    frame.map(|frame| frame.map(|frame| frame.map_data(Data::One)).map_err(Into::into))
+fn as_ours<P: Into<Data>, E: Into<Error>>(
+    frame: Option<Result<Frame<P>, E>>,
+) -> Option<Result<Frame<Data>, Error>> {
+    frame.map(|frame| frame.map(|frame| frame.map_data(P::into)).map_err(Into::into))
 }
 
 /// Drops `skip` bytes, passes `left`, and ends there.
@@ -92,7 +94,7 @@ fn poll_range(
     skip: &mut u64,
     left: &mut u64,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+) -> Poll<Option<Result<Frame<Piece>, Error>>> {
     while *left > 0 {
         let Some(frame) = ready!(Pin::new(&mut *reader).poll_frame(cx)) else {
             return Poll::Ready(None);
@@ -103,7 +105,7 @@ fn poll_range(
             Err(error) => return Poll::Ready(Some(Err(error.into()))),
         };
         let dropped = usize::try_from(*skip).unwrap_or(usize::MAX).min(data.len());
-        let _ = data.split_to(dropped);
+        data.advance(dropped);
         *skip -= dropped as u64;
         data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
         *left -= data.len() as u64;
@@ -142,7 +144,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0.source {
             Source::Empty => SizeHint::with_exact(0),
-            Source::Piece(piece) => SizeHint::with_exact(piece.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Piece(piece) => SizeHint::with_exact(piece.as_ref().map_or(0, Buf::remaining) as u64),
             Source::Pieces { pieces, trailers: None } => SizeHint::with_exact(pieces.remaining() as u64),
             Source::Pieces { .. } => SizeHint::default(),
             Source::Fill(reader) => reader.size_hint(),
@@ -153,7 +155,7 @@ impl http_body::Body for Body {
 }
 
 impl Source {
-    pub(crate) fn pieces(mut pieces: Vec<Bytes>, trailers: Option<HeaderMap>) -> Self {
+    pub(crate) fn pieces(mut pieces: Vec<Piece>, trailers: Option<HeaderMap>) -> Self {
         if pieces.len() == 1 && trailers.is_none() {
             return Self::Piece(pieces.pop());
         }

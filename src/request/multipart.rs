@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::policy::range::{ByteRange, ContentRange};
-use crate::store::Sealed;
+use crate::store::{Piece, Sealed};
 
 /// Several ranges of one representation, each with a head of its own, between boundaries.
 pub(crate) struct Parts {
     boundary: String,
-    pieces: Vec<Bytes>,
+    pieces: Vec<Piece>,
 }
 
 impl Parts {
@@ -27,10 +27,10 @@ impl Parts {
             head.extend_from_slice(b"Content-Range: ");
             head.extend_from_slice(range_field.as_bytes());
             head.extend_from_slice(b"\r\n\r\n");
-            pieces.push(Bytes::from(head));
+            pieces.push(Bytes::from(head).into());
             pieces.extend(sealed.slice(range.first, range.last));
         }
-        pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
+        pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")).into());
         Self { boundary, pieces }
     }
 
@@ -43,7 +43,7 @@ impl Parts {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
     }
 
-    pub(crate) fn into_pieces(self) -> Vec<Bytes> {
+    pub(crate) fn into_pieces(self) -> Vec<Piece> {
         self.pieces
     }
 }
@@ -51,7 +51,7 @@ impl Parts {
 /// A delimiter that stands nowhere in the ranges. The first candidate practically always does; the search is
 /// there because content can be chosen to contain it.
 fn boundary(sealed: &Sealed, ranges: &[ByteRange]) -> String {
-    let content: Vec<Bytes> = ranges.iter().flat_map(|range| sealed.slice(range.first, range.last)).collect();
+    let content: Vec<Piece> = ranges.iter().flat_map(|range| sealed.slice(range.first, range.last)).collect();
     let mut salt: u64 = sealed.len();
     loop {
         let candidate = format!("larder-{salt:016x}");

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
+
+use crate::store::Piece;
 
 /// Most bytes of stored content that are handed over together, but for a single piece that is longer: so many leave in one
 /// write if the client takes them. With more, what is counted as sent would run ahead of what is.
@@ -13,7 +15,7 @@ const TOGETHER: usize = 256 * 1024;
 #[derive(Debug)]
 pub enum Data {
     /// As they lie.
-    One(Bytes),
+    One(Piece),
     /// One after the other.
     Several(Pieces),
 }
@@ -22,15 +24,15 @@ pub enum Data {
 #[derive(Debug, Default)]
 pub struct Pieces {
     /// INVARIANT: none is empty.
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     /// INVARIANT: the sum of their lengths.
     left: usize,
 }
 
 impl Pieces {
-    pub(crate) fn new(mut pieces: Vec<Bytes>) -> Self {
+    pub(crate) fn new(mut pieces: Vec<Piece>) -> Self {
         pieces.retain(|piece| !piece.is_empty());
-        let left = pieces.iter().map(Bytes::len).sum();
+        let left = pieces.iter().map(|piece| piece.len()).sum();
         Self { pieces: pieces.into(), left }
     }
 
@@ -51,9 +53,9 @@ impl Pieces {
     }
 }
 
-impl From<Bytes> for Data {
-    fn from(bytes: Bytes) -> Self {
-        Self::One(bytes)
+impl<P: Into<Piece>> From<P> for Data {
+    fn from(piece: P) -> Self {
+        Self::One(piece.into())
     }
 }
 
@@ -61,7 +63,7 @@ impl Buf for Data {
     #[inline]
     fn remaining(&self) -> usize {
         match self {
-            Self::One(bytes) => bytes.len(),
+            Self::One(piece) => piece.remaining(),
             Self::Several(pieces) => pieces.left,
         }
     }
@@ -69,7 +71,7 @@ impl Buf for Data {
     #[inline]
     fn chunk(&self) -> &[u8] {
         match self {
-            Self::One(bytes) => bytes,
+            Self::One(piece) => piece,
             Self::Several(pieces) => pieces.chunk(),
         }
     }
@@ -77,7 +79,7 @@ impl Buf for Data {
     #[inline]
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         match self {
-            Self::One(bytes) => bytes.chunks_vectored(slices),
+            Self::One(piece) => piece.chunks_vectored(slices),
             Self::Several(pieces) => pieces.chunks_vectored(slices),
         }
     }
@@ -85,7 +87,7 @@ impl Buf for Data {
     #[inline]
     fn advance(&mut self, count: usize) {
         match self {
-            Self::One(bytes) => bytes.advance(count),
+            Self::One(piece) => piece.advance(count),
             Self::Several(pieces) => pieces.advance(count),
         }
     }
@@ -127,13 +129,14 @@ impl Buf for Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn content(len: usize) -> Vec<u8> {
         (0..len).map(|i| (i % 251) as u8).collect()
     }
 
     fn pieces(content: &[u8], each: usize) -> Pieces {
-        Pieces::new(content.chunks(each).map(Bytes::copy_from_slice).collect())
+        Pieces::new(content.chunks(each).map(|piece| Bytes::copy_from_slice(piece).into()).collect())
     }
 
     #[test]
@@ -174,6 +177,6 @@ mod tests {
 
     #[test]
     fn nothing_is_never_handed_over() {
-        assert!(Pieces::new(vec![Bytes::new()]).next().is_none());
+        assert!(Pieces::new(vec![Piece::default()]).next().is_none());
     }
 }

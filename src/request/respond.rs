@@ -88,11 +88,9 @@ pub(crate) fn refuse(engine: Arc<Engine>, refused: Refused) -> Response<Body> {
 }
 
 fn own(refusal: Refusal) -> Response<Source> {
-    refusal.into_response().map(
-        |content| {
-            if content.is_empty() { Source::Empty } else { Source::Piece(Some(content)) }
-        },
-    )
+    refusal
+        .into_response()
+        .map(|content| if content.is_empty() { Source::Empty } else { Source::Piece(Some(content.into())) })
 }
 
 /// `Via` and `Cache-Status` are appended to what is there: ours is the last hop.
@@ -231,9 +229,9 @@ fn stored_whole(fields: &mut HeaderMap, status: StatusCode, sealed: &Sealed, hea
         fields.insert(CONTENT_LENGTH, value::number(sealed.len()));
     }
     let content = match sealed.single() {
-        _ if sealed.is_empty() => Source::Empty,
-        Some(piece) if sealed.trailers().is_none() => Source::Piece(Some(piece.clone())),
-        _ => Source::pieces(sealed.pieces(), sealed.trailers().cloned()),
+        Some(piece) => Source::Piece(Some(piece)),
+        None if sealed.is_empty() => Source::Empty,
+        None => Source::pieces(sealed.pieces(), sealed.trailers().cloned()),
     };
     with(fields, status, content)
 }

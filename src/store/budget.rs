@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::store::block;
+use crate::store::Piece;
+use crate::store::block::Block;
 use crate::store::pressure::Pressure;
 
 /// Memory runs short above this share of the limit, in percent. Above what stored responses may take in all, or a full
@@ -80,18 +79,13 @@ impl Budget {
     }
 
     /// A charged copy of `data`, of exactly its size. `None`: it does not fit.
-    pub fn bytes(self: &Arc<Self>, data: &[u8]) -> Option<Bytes> {
+    pub fn bytes(self: &Arc<Self>, data: &[u8]) -> Option<Piece> {
         self.gather(&[data])
     }
 
     /// A charged copy of all `parts`, one after the other.
-    pub(super) fn gather(self: &Arc<Self>, parts: &[&[u8]]) -> Option<Bytes> {
-        let len = parts.iter().map(|part| part.len()).sum();
-        if len == 0 {
-            return Some(Bytes::new());
-        }
-        // Charged first: the memory is not touched before it is granted.
-        self.take(block::size(len)).then(|| block::of(parts, len, self.clone()))
+    pub(super) fn gather(self: &Arc<Self>, parts: &[&[u8]]) -> Option<Piece> {
+        Block::of(parts, self).map(Piece::from)
     }
 }
 
@@ -100,6 +94,13 @@ impl Budget {
 pub struct Charge {
     budget: Arc<Budget>,
     bytes: usize,
+}
+
+impl Charge {
+    /// What it is charged to.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
 }
 
 impl Drop for Charge {
@@ -163,7 +164,7 @@ mod tests {
         let bytes = budget.bytes(&[7; 500]).unwrap();
         let used = budget.used();
         assert!(used >= 500);
-        let slice = bytes.slice(100..101);
+        let slice = bytes.slice(100, 101);
         drop(bytes);
         assert_eq!(budget.used(), used);
         assert!(budget.bytes(&[7; 500]).is_none(), "the limit is hard");
@@ -175,9 +176,9 @@ mod tests {
     fn parts_are_gathered_in_order() {
         let budget = Budget::new(1000);
         let gathered = budget.gather(&[b"ab", b"", b"c"]).unwrap();
-        assert_eq!(gathered, "abc");
+        assert_eq!(*gathered, *b"abc");
         assert!(budget.used() >= 3);
-        assert_eq!(budget.bytes(b"").unwrap(), "");
+        assert!(budget.bytes(b"").unwrap().is_empty());
     }
 
     #[test]

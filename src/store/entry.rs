@@ -100,8 +100,7 @@ pub struct Entry {
     heat: Heat,
     /// Milliseconds since `received` until which a failed revalidation keeps others from trying.
     held_off_for: AtomicU32,
-    budget: Arc<Budget>,
-    /// Bytes of the budget, for all but the content. Given back on drop.
+    /// Bytes of the content's budget, for all but the content. Given back on drop.
     charged: u32,
 }
 
@@ -170,7 +169,7 @@ impl Entry {
         if !head.charge_more(PER_ENTRY + overhead) {
             return None;
         }
-        let head::Parts { fields, status, budget, charged } = head.into_parts();
+        let head::Parts { fields, status, charged } = head.into_parts();
         let entry = Self {
             key,
             status,
@@ -189,7 +188,6 @@ impl Entry {
             rare,
             heat: Heat::default(),
             held_off_for: AtomicU32::new(0),
-            budget,
             charged,
         };
         entry.marks.hold(entry.tallied());
@@ -339,7 +337,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.marks.let_go(self.tallied());
-        self.budget.give_back(self.charged.into());
+        self.body.budget().give_back(self.charged.into());
     }
 }
 

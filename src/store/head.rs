@@ -28,7 +28,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::policy::validation::{LastModified, Validators};
 use crate::policy::{EntityTag, fields};
-use crate::store::block;
+use crate::store::block::{self, Block};
 use crate::store::budget::{Budget, allocated};
 use crate::store::dates;
 use crate::store::lexicon::{self, Line};
@@ -71,7 +71,6 @@ pub struct PackedFields(
 pub(super) struct Parts {
     pub(super) fields: PackedFields,
     pub(super) status: StatusCode,
-    pub(super) budget: Arc<Budget>,
     /// Bytes of the budget. Nobody gives them back but who has this.
     pub(super) charged: u32,
 }
@@ -116,7 +115,6 @@ impl Head {
         Parts {
             fields: mem::take(&mut self.fields),
             status: self.status,
-            budget: self.budget.clone(),
             charged: mem::take(&mut self.charged),
         }
     }
@@ -366,7 +364,7 @@ pub(super) fn packed_trailers(trailers: &HeaderMap, budget: &Arc<Budget>) -> Opt
     let names: usize = trailers.keys().map(|name| name.as_str().len() + PER_OWN_NAME).sum();
     let beside = size_of::<HeaderMap>() + trailers.len() * PER_MAP_SLOT + names;
     let values: Vec<&[u8]> = trailers.values().map(HeaderValue::as_bytes).collect();
-    let mut rest = block::with(budget.gather(&values)?, beside, budget)?;
+    let mut rest = block::with(Block::of(&values, budget)?, beside, budget)?;
     let mut packed = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers {
         // Copied too: a name that is not well-known may be a slice of something larger.

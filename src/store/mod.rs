@@ -1,6 +1,7 @@
 //! What is stored, and within which bounds.
 //!
 //! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes, in one `block`.
+//! - [`piece`]: what is handed on of it, without copying.
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
 //! - [`head`], [`entry`]: a stored response; `lexicon`: what heads have in common; `dates`, `span`: times, packed.
 //! - [`memory`]: the tier that finds it again: [`resource`], what is stored under one key, and `index`, all of them by key.
@@ -20,6 +21,7 @@ mod heat;
 mod index;
 mod lexicon;
 pub mod memory;
+pub mod piece;
 mod pressure;
 pub mod reclaim;
 pub mod resource;
@@ -31,6 +33,7 @@ pub use budget::{Budget, Charge};
 pub use entry::{Entry, Extent, NewEntry, SharedEntry};
 pub use head::Head;
 pub use memory::{Committed, Figures, Store};
+pub use piece::Piece;
 pub use reclaim::Reclaiming;
 pub use resource::Resource;
 pub use sealed::Sealed;

@@ -1,75 +1,120 @@
 //! Complete content.
 
-use std::slice;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::HeaderMap;
+use triomphe::{ArcUnion, ArcUnionBorrow};
 
-use crate::store::block;
+use crate::store::block::{self, Apart, Block, Together};
+use crate::store::{Budget, Piece};
 
-/// Content that is complete and never changes. The charges live in its chunks. Clones share it.
+/// Content that is complete and never changes. The charges live in its blocks. Clones share it.
+///
+/// Each stored response has one of these, so it is two words, as a [`Block`] is: what is no block is in place of one that lies
+/// apart.
 #[derive(Clone, Debug)]
 pub struct Sealed(Content);
 
 #[derive(Clone, Debug)]
 enum Content {
-    /// Most content is short, and has no trailers; so it needs no list.
-    One(Bytes),
-    Many(Arc<Many>),
+    Together(Together),
+    /// A word for either, since the length of what lies together leaves no room to tell three apart.
+    Other(ArcUnion<Apart, Many>),
 }
 
+/// The same, read.
+enum View<'a> {
+    /// Most content is in one piece, and has no trailers; so it needs no list.
+    One(&'a [u8]),
+    Many(&'a Many),
+}
+
+/// Any other content: none, in several pieces, in slices of other content, or with trailers.
 #[derive(Debug)]
 struct Many {
     /// INVARIANT: none is empty.
-    chunks: Box<[Bytes]>,
-    /// INVARIANT: the sum of the chunks' lengths.
+    pieces: Box<[Piece]>,
+    /// INVARIANT: the sum of the pieces' lengths.
     len: u64,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
+    /// What its pieces are charged to, if there are any.
+    budget: Arc<Budget>,
 }
 
 impl Sealed {
-    pub(super) fn new(chunks: impl IntoIterator<Item = Bytes>, trailers: Option<HeaderMap>) -> Self {
-        let mut chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty());
-        let (first, second) = (chunks.next(), chunks.next());
-        if second.is_none() && trailers.is_none() {
-            return Self(Content::One(first.unwrap_or_default()));
+    pub(super) fn new(
+        pieces: impl IntoIterator<Item = Piece>,
+        trailers: Option<HeaderMap>,
+        budget: &Arc<Budget>,
+    ) -> Self {
+        let mut pieces = pieces.into_iter().filter(|piece| !piece.is_empty());
+        let (first, second) = (pieces.next(), pieces.next());
+        if second.is_none()
+            && trailers.is_none()
+            && let Some(block) = first.as_ref().and_then(Piece::whole)
+        {
+            return Self::one(block.clone());
         }
-        let chunks: Box<[Bytes]> = first.into_iter().chain(second).chain(chunks).collect();
-        let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self(Content::Many(Arc::new(Many { chunks, len, trailers })))
+        let pieces: Box<[Piece]> = first.into_iter().chain(second).chain(pieces).collect();
+        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let many = Many { pieces, len, trailers: trailers.map(Box::new), budget: budget.clone() };
+        Self(Content::Other(ArcUnion::from_second(triomphe::Arc::new(many))))
     }
 
-    /// Content made of slices of other content; nothing is copied. As long as it is held, so are the chunks it was
+    fn one(block: Block) -> Self {
+        Self(match block {
+            Block::Together(together) => Content::Together(together),
+            Block::Apart(apart) => Content::Other(ArcUnion::from_first(apart)),
+        })
+    }
+
+    /// Content made of slices of other content; nothing is copied. As long as it is held, so are the blocks it was
     /// sliced from.
-    pub fn concat(pieces: Vec<Bytes>) -> Self {
-        Self::new(pieces, None)
+    pub fn concat(pieces: Vec<Piece>, budget: &Arc<Budget>) -> Self {
+        Self::new(pieces, None, budget)
     }
 
     /// Length in bytes.
     pub fn len(&self) -> u64 {
-        match &self.0 {
-            Content::One(only) => only.len() as u64,
-            Content::Many(many) => many.len,
+        match self.view() {
+            View::One(only) => only.len() as u64,
+            View::Many(many) => many.len,
         }
     }
 
-    /// Bytes of the list of its chunks, if it has one.
+    /// Bytes of the list of its pieces, if it has one.
     pub(super) fn list_size(&self) -> usize {
-        match &self.0 {
-            Content::One(_) => 0,
-            Content::Many(many) => 2 * size_of::<usize>() + size_of::<Many>() + size_of_val(&*many.chunks),
+        match self.view() {
+            View::One(_) => 0,
+            View::Many(many) => size_of::<usize>() + size_of::<Many>() + size_of_val(&*many.pieces),
         }
     }
 
-    /// Bytes that its chunks take in memory, as far as it does not share them.
+    /// Bytes that its pieces take in memory, as far as it does not share them.
     pub(super) fn size(&self) -> u64 {
-        self.chunks().iter().map(|chunk| block::size(chunk.len()) as u64).sum()
+        match self.view() {
+            View::One(only) => block::size(only.len()) as u64,
+            View::Many(many) => many.pieces.iter().map(|piece| block::size(piece.len()) as u64).sum(),
+        }
     }
 
-    /// The first and the last byte of its first chunk.
+    /// What it is charged to.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        match &self.0 {
+            Content::Together(together) => together.header.budget(),
+            Content::Other(other) => match other.borrow() {
+                ArcUnionBorrow::First(apart) => apart.get().budget(),
+                ArcUnionBorrow::Second(many) => &many.get().budget,
+            },
+        }
+    }
+
+    /// The first and the last byte of its first piece.
     pub(super) fn ends(&self) -> Option<(u8, u8)> {
-        let first = self.chunks().first()?;
+        let first = match self.view() {
+            View::One(only) => only,
+            View::Many(many) => many.pieces.first()?,
+        };
         Some((*first.first()?, *first.last()?))
     }
 
@@ -80,50 +125,71 @@ impl Sealed {
 
     /// What the origin sent after the content.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        match &self.0 {
-            Content::One(_) => None,
-            Content::Many(many) => many.trailers.as_ref(),
+        match self.view() {
+            View::One(_) => None,
+            View::Many(many) => many.trailers.as_deref(),
         }
     }
 
-    /// The content, if it is in one piece.
-    pub fn single(&self) -> Option<&Bytes> {
-        match self.chunks() {
-            [only] => Some(only),
-            _ => None,
+    /// The content, if it is one piece, and nothing follows it.
+    pub fn single(&self) -> Option<Piece> {
+        match self.view() {
+            View::One(_) => self.only(),
+            View::Many(many) if many.trailers.is_some() => None,
+            View::Many(many) => match &*many.pieces {
+                [only] => Some(only.clone()),
+                _ => None,
+            },
         }
     }
 
     /// All of it, in pieces.
-    pub fn pieces(&self) -> Vec<Bytes> {
-        self.chunks().to_vec()
+    pub fn pieces(&self) -> Vec<Piece> {
+        self.slice(0, u64::MAX)
     }
 
     /// Bytes `first` to `last`, inclusive, as far as they exist. Nothing is copied.
-    pub fn slice(&self, first: u64, last: u64) -> Vec<Bytes> {
-        let mut pieces = Vec::new();
+    pub fn slice(&self, first: u64, last: u64) -> Vec<Piece> {
+        let only = self.only();
+        let pieces = match self.view() {
+            View::One(_) => only.as_slice(),
+            View::Many(many) => &many.pieces,
+        };
+        let mut slices = Vec::new();
         let mut start = 0u64;
-        for chunk in self.chunks() {
-            let end = start + chunk.len() as u64;
+        for piece in pieces {
+            let end = start + piece.len() as u64;
             if start > last {
                 break;
             }
             if end > first {
-                // Both lie within the chunk, whose length is a usize.
+                // Both lie within the piece, whose length is a usize.
                 let from = first.saturating_sub(start) as usize;
                 let to = (last.saturating_add(1)).min(end).saturating_sub(start) as usize;
-                pieces.push(chunk.slice(from..to));
+                slices.push(piece.slice(from, to));
             }
             start = end;
         }
-        pieces
+        slices
     }
 
-    fn chunks(&self) -> &[Bytes] {
+    /// The block that it is, if it is one.
+    fn only(&self) -> Option<Piece> {
+        let block = match &self.0 {
+            Content::Together(together) => Block::Together(together.clone()),
+            Content::Other(other) => Block::Apart(other.as_first()?.clone_arc()),
+        };
+        Some(block.into())
+    }
+
+    #[inline]
+    fn view(&self) -> View<'_> {
         match &self.0 {
-            Content::One(only) if only.is_empty() => &[],
-            Content::One(only) => slice::from_ref(only),
-            Content::Many(many) => &many.chunks,
+            Content::Together(together) => View::One(&together.slice),
+            Content::Other(other) => match other.borrow() {
+                ArcUnionBorrow::First(apart) => View::One(apart.get().bytes()),
+                ArcUnionBorrow::Second(many) => View::Many(many.get()),
+            },
         }
     }
 }
@@ -131,10 +197,22 @@ impl Sealed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+
+    fn concat(pieces: &[&'static str]) -> Sealed {
+        let pieces = pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes()).into());
+        Sealed::concat(pieces.collect(), &Budget::new(0))
+    }
+
+    fn stored(len: usize) -> Sealed {
+        let budget = Budget::new(1 << 20);
+        let content: Vec<u8> = (0..len).map(|i| i as u8).collect();
+        Sealed::concat(vec![budget.bytes(&content).unwrap()], &budget)
+    }
 
     #[test]
-    fn slices_cross_chunks() {
-        let sealed = Sealed::concat(vec!["abc".into(), "".into(), "de".into(), "f".into()]);
+    fn slices_cross_pieces() {
+        let sealed = concat(&["abc", "", "de", "f"]);
         for first in 0..6u64 {
             for last in first..8 {
                 let expected = &b"abcdef"[first as usize..=(last as usize).min(5)];
@@ -145,9 +223,29 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_kept_without_a_list() {
+        for len in [1, 256, 1000, 64 * 1024] {
+            let sealed = stored(len);
+            assert_eq!((sealed.len(), sealed.list_size()), (len as u64, 0));
+            assert_eq!(sealed.budget().used(), sealed.size());
+            assert_eq!(sealed.single().unwrap().len(), len);
+            assert_eq!(sealed.pieces().concat(), *sealed.single().unwrap());
+            assert_eq!(sealed.slice(0, 0).concat(), [0]);
+            assert_eq!(sealed.ends(), Some((0, (len - 1) as u8)));
+        }
+    }
+
+    #[test]
     fn one_piece_is_known_for_one() {
-        assert_eq!(Sealed::concat(vec!["".into(), "abc".into()]).single().unwrap(), "abc");
-        assert!(Sealed::concat(vec!["ab".into(), "c".into()]).single().is_none());
-        assert!(Sealed::concat(vec![]).is_empty());
+        assert_eq!(*concat(&["", "abc"]).single().unwrap(), *b"abc");
+        assert!(concat(&["ab", "c"]).single().is_none());
+        assert!(concat(&[]).is_empty() && concat(&[]).single().is_none());
+        let part = Sealed::concat(stored(1000).slice(1, 9), &Budget::new(0));
+        assert_eq!((part.len(), part.single().unwrap().len()), (9, 9));
+    }
+
+    #[test]
+    fn any_content_is_two_words() {
+        assert_eq!(size_of::<Sealed>(), 2 * size_of::<usize>());
     }
 }

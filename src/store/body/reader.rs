@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::state::{End, Read};
 use super::{BodyError, Shared};
+use crate::store::Piece;
 
 /// Reads a fill from the first byte to the trailers. Ends with an error if the content broke off, after what came of
 /// it, so that the break is visible to whoever it is sent to.
@@ -31,13 +31,13 @@ impl Reader {
 }
 
 impl http_body::Body for Reader {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
         if self.ended {
             return Poll::Ready(None);
         }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use bytes::Bytes;
 use http::HeaderMap;
+
+use crate::store::Piece;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -29,7 +30,7 @@ pub(super) struct State {
 #[derive(Debug)]
 struct Chunk {
     start: u64,
-    data: Bytes,
+    data: Piece,
 }
 
 impl Chunk {
@@ -56,7 +57,7 @@ pub(super) enum End {
 /// What a reader gets.
 #[derive(Debug)]
 pub(super) enum Read {
-    Data(Bytes),
+    Data(Piece),
     Ended(End),
     /// Its waker is kept.
     Waits,
@@ -135,7 +136,7 @@ impl State {
             };
         };
         // Not below the chunk's start, since chunks have no gaps, and within it, whose length is a usize.
-        let data = chunk.data.slice((position - chunk.start) as usize..);
+        let data = chunk.data.slice((position - chunk.start) as usize, usize::MAX);
         place.position = chunk.end();
         (Read::Data(data), if next == 0 { self.front_taken() } else { None })
     }
@@ -152,7 +153,7 @@ impl State {
     }
 
     /// Adds data in place of the last `replaced` chunks, which it begins with.
-    pub(super) fn append(&mut self, data: Bytes, replaced: usize) {
+    pub(super) fn append(&mut self, data: Piece, replaced: usize) {
         let kept = self.chunks.len().saturating_sub(replaced);
         let start = self.chunks.get(kept).map_or(self.total, |chunk| chunk.start);
         self.chunks.truncate(kept);
@@ -184,7 +185,7 @@ impl State {
     }
 
     /// All that is kept, in order.
-    pub(super) fn content(&self) -> impl Iterator<Item = Bytes> {
+    pub(super) fn content(&self) -> impl Iterator<Item = Piece> {
         self.chunks.iter().map(|chunk| chunk.data.clone())
     }
 

@@ -58,7 +58,11 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 
 fn poll_reader(reader: &mut Reader, waker: &Waker) -> Poll<Option<Result<Bytes, BodyError>>> {
     let frame = Pin::new(reader).poll_frame(&mut Context::from_waker(waker));
-    frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default())))
+    frame.map(|frame| {
+        frame.map(|frame| {
+            frame.map(|frame| frame.into_data().map_or(Bytes::new(), |data| Bytes::copy_from_slice(&data)))
+        })
+    })
 }
 
 /// All that is there for a reader now.

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use super::state::{End, State};
 use super::{Abandoned, MAX_OBJECT, MEMORY, NotSealed, Shared, WRONG_LENGTH};
 use crate::store::head::packed_trailers;
-use crate::store::{Budget, Sealed};
+use crate::store::{Budget, Piece, Sealed};
 
 /// The longest chunk of stored content. Each is handed to the socket as a whole, and stays as long as any of it is
 /// being sent.
@@ -29,7 +29,7 @@ pub struct Writer {
     budget: Arc<Budget>,
     /// The last chunks that are stored, as far as they may be gathered. INVARIANT: they are the last of the shared state's,
     /// which nobody else changes while the content is being stored; empty in a stream.
-    tail: Vec<Bytes>,
+    tail: Vec<Piece>,
     /// Bytes that came so far.
     total: u64,
     /// `Some`: a stream, and why. INVARIANT: never taken back; only the writer turns a fill into a stream.
@@ -97,7 +97,7 @@ impl Writer {
         }
         let sealed = match self.not_stored {
             Some(reason) => Err(NotSealed(reason)),
-            None => Ok(Sealed::new(self.shared.state.lock().content(), packed.clone())),
+            None => Ok(Sealed::new(self.shared.state.lock().content(), packed.clone(), &self.budget)),
         };
         self.end(End::Complete(packed.or(trailers)));
         sealed
@@ -151,9 +151,9 @@ impl Writer {
 
     /// A charged copy of `piece`, behind copies of those small chunks before it that are no longer than what follows
     /// them; and how many these are. So each byte is copied at most once for each doubling of its chunk.
-    fn gathered(&self, piece: &Bytes) -> Option<(Bytes, usize)> {
+    fn gathered(&self, piece: &[u8]) -> Option<(Piece, usize)> {
         let mut len = piece.len();
-        let fits = |chunk: &&Bytes| {
+        let fits = |chunk: &&Piece| {
             let joins = chunk.len() <= len && chunk.len() + len <= CHUNK;
             len += if joins { chunk.len() } else { 0 };
             joins
@@ -163,7 +163,7 @@ impl Writer {
             return Some((self.budget.bytes(piece)?, 0));
         }
         let (_, joined) = self.tail.split_at(self.tail.len() - replaced);
-        let parts: Vec<&[u8]> = joined.iter().chain([piece]).map(|part| &part[..]).collect();
+        let parts: Vec<&[u8]> = joined.iter().map(|part| &part[..]).chain([piece]).collect();
         match self.budget.gather(&parts) {
             Some(chunk) => Some((chunk, replaced)),
             // The chunks are charged until they are replaced, so gathering takes more room than adding.
@@ -174,7 +174,7 @@ impl Writer {
     /// Makes one chunk of the small ones at the end, if there is room for that.
     fn gather_tail(&mut self) {
         let mut len = 0;
-        let fits = |chunk: &&Bytes| {
+        let fits = |chunk: &&Piece| {
             len += chunk.len();
             len <= CHUNK
         };
@@ -190,7 +190,7 @@ impl Writer {
     }
 
     /// Waits until a stream takes `data`, and charges it if there is room for that.
-    async fn wait_for_room(&self, data: &Bytes) -> Result<Bytes, Abandoned> {
+    async fn wait_for_room(&self, data: &Bytes) -> Result<Piece, Abandoned> {
         let room = poll_fn(|cx| self.poll_room(data, cx));
         if self.shared.state.lock().had_readers() {
             return room.await;
@@ -198,7 +198,7 @@ impl Writer {
         tokio::time::timeout(FIRST_READER_GRACE, room).await.unwrap_or(Err(Abandoned))
     }
 
-    fn poll_room(&self, data: &Bytes, cx: &mut Context<'_>) -> Poll<Result<Bytes, Abandoned>> {
+    fn poll_room(&self, data: &Bytes, cx: &mut Context<'_>) -> Poll<Result<Piece, Abandoned>> {
         let mut state = self.shared.state.lock();
         if state.is_abandoned() {
             return Poll::Ready(Err(Abandoned));
@@ -210,14 +210,14 @@ impl Writer {
                 return Poll::Ready(Ok(copy));
             }
             if buffered == 0 {
-                return Poll::Ready(Ok(data.clone()));
+                return Poll::Ready(Ok(data.clone().into()));
             }
         }
         state.writer = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    fn append(&mut self, data: Bytes, replaced: usize) {
+    fn append(&mut self, data: Piece, replaced: usize) {
         self.change(|state| state.append(data, replaced));
     }
 

@@ -17,7 +17,7 @@ async fn what_breaks_off_is_visibly_cut_after_what_came() {
         let Poll::Ready(Some(Ok(data))) = poll_reader(&mut reader, Waker::noop()) else {
             panic!("data first")
         };
-        assert_eq!(data, content(10));
+        assert_eq!(*data, *content(10));
         let reason = if fails { "reset" } else { "aborted" };
         assert_eq!(poll_reader(&mut reader, Waker::noop()), Poll::Ready(Some(Err(BodyError(reason)))));
         assert_eq!(poll_reader(&mut reader, Waker::noop()), Poll::Ready(None));

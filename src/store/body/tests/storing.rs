@@ -54,7 +54,11 @@ async fn crumbs_are_gathered_while_they_come() {
     read.extend(take_all(&mut reader));
     assert_eq!(read, content);
     assert_eq!(sealed.pieces().concat(), content);
-    assert!(sealed.pieces().len() <= 8, "{:?}", sealed.pieces().iter().map(Bytes::len).collect::<Vec<_>>());
+    assert!(
+        sealed.pieces().len() <= 8,
+        "{:?}",
+        sealed.pieces().iter().map(|piece| piece.len()).collect::<Vec<_>>()
+    );
     assert!(sealed.pieces().iter().all(|piece| piece.len() <= 64 * KIB));
 }
 

@@ -17,7 +17,7 @@ async fn read_some(mut reader: Reader, content: Bytes, give_up_after: usize) {
     let mut read = 0;
     while let Some(frame) = reader.frame().await {
         let data = frame.unwrap().into_data().unwrap();
-        assert_eq!(data, content[read..read + data.len()]);
+        assert_eq!(*data, content[read..read + data.len()]);
         read += data.len();
         if read > give_up_after {
             return;
