@@ -64,6 +64,9 @@ struct Selected {
 const ABSENT: u32 = u32::MAX;
 
 impl Variant {
+    /// That of a response that does not vary.
+    pub const OF_ALL: Self = Self(None);
+
     /// Takes the values of `fields` (those of [`Vary::fields`]) from a request.
     pub fn of(fields: &[HeaderName], request: &HeaderMap) -> Self {
         if fields.is_empty() {

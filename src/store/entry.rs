@@ -72,8 +72,9 @@ pub struct NewEntry {
 
 /// A stored response. It does not change; a 304 makes a new one that shares the content.
 ///
-/// There may be millions: what few of them have lies apart, and what the fields tell is read there. The rest, with the
-/// count of those who have it, just fills a size that the allocator has: a byte more would take 32.
+/// There may be millions: what many of them do without lies apart, what the fields tell is read there, and what it is charged
+/// to, its content knows. The rest, with the count of those who have it, just fills a size that the allocator has: two bytes
+/// more would take 32.
 #[derive(Debug)]
 pub struct Entry {
     /// What was sent upstream.
@@ -95,13 +96,19 @@ pub struct Entry {
     stale_while_revalidate: Span,
     stale_if_error: Span,
     promises: Promises,
-    variant: Variant,
-    rare: Option<Box<Rare>>,
+    more: Option<Box<More>>,
     heat: Heat,
     /// Milliseconds since `received` until which a failed revalidation keeps others from trying.
     held_off_for: AtomicU32,
     /// Bytes of the content's budget, for all but the content. Given back on drop.
     charged: u32,
+}
+
+/// What many entries do without, behind one word of theirs.
+#[derive(Debug)]
+struct More {
+    variant: Variant,
+    rare: Option<Box<Rare>>,
 }
 
 /// What few entries have.
@@ -164,8 +171,11 @@ impl Entry {
             extent != Extent::Whole || !terms.omitted.is_empty() || validators.is_some() || date.is_none();
         let rare = is_rare
             .then(|| Box::new(Rare { extent, omitted: terms.omitted.clone(), validators, received_wall }));
-        let lists = [variant.size(), body.list_size(), rare.as_deref().map_or(0, Rare::size), marks.size()];
+        let more = (rare.is_some() || !variant.is_of_all()).then(|| Box::new(More { variant, rare }));
+        let [of_more, of_variant, of_rare] = more.as_deref().map_or([0; 3], More::sizes);
+        let lists = [of_more, of_variant, of_rare, body.list_size(), marks.size()];
         let overhead = lists.into_iter().map(allocated).sum::<usize>();
+        debug_assert!(Arc::ptr_eq(head.budget(), body.budget()), "taken from where it will be given back");
         if !head.charge_more(PER_ENTRY + overhead) {
             return None;
         }
@@ -184,8 +194,7 @@ impl Entry {
             stale_while_revalidate: Span::within(terms.stale_while_revalidate),
             stale_if_error: Span::within(terms.stale_if_error),
             promises: Promises::of(&terms),
-            variant,
-            rare,
+            more,
             heat: Heat::default(),
             held_off_for: AtomicU32::new(0),
             charged,
@@ -216,7 +225,7 @@ impl Entry {
             terms: self.terms(),
             received_wall: self.received_wall(&validators),
             validators,
-            variant: self.variant.clone(),
+            variant: self.variant().clone(),
             received: self.received,
             marks: self.marks.clone(),
             stamp: self.stamp.clone(),
@@ -225,7 +234,7 @@ impl Entry {
 
     /// Which bytes of the representation it holds.
     pub fn extent(&self) -> &Extent {
-        self.rare.as_ref().map_or(&Extent::Whole, |rare| &rare.extent)
+        self.rare().map_or(&Extent::Whole, |rare| &rare.extent)
     }
 
     /// On which it may be reused.
@@ -239,7 +248,7 @@ impl Entry {
             never_stale: self.promises.has(Promises::NEVER_STALE),
             heuristic: self.promises.has(Promises::HEURISTIC),
             immutable: self.promises.has(Promises::IMMUTABLE),
-            omitted: self.rare.as_ref().map_or_else(Box::default, |rare| rare.omitted.clone()),
+            omitted: self.rare().map_or_else(Box::default, |rare| rare.omitted.clone()),
         }
     }
 
@@ -250,7 +259,7 @@ impl Entry {
 
     /// What it can be validated by.
     pub fn validators(&self) -> Cow<'_, Validators> {
-        match self.rare.as_ref().and_then(|rare| rare.validators.as_ref()) {
+        match self.rare().and_then(|rare| rare.validators.as_ref()) {
             Some(validators) => Cow::Borrowed(validators),
             None => Cow::Owned(self.fields.validators()),
         }
@@ -259,18 +268,24 @@ impl Entry {
     /// When it was received on the wall clock; the time of its `Date`, if its `validators` have one, beside which nobody
     /// asks for this.
     pub fn received_wall(&self, validators: &Validators) -> SystemTime {
-        let kept = self.rare.as_ref().map(|rare| rare.received_wall);
+        let kept = self.rare().map(|rare| rare.received_wall);
         kept.or(validators.date).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
     /// The selecting fields of the request that brought it.
     pub fn variant(&self) -> &Variant {
-        &self.variant
+        static OF_ALL: Variant = Variant::OF_ALL;
+        self.more.as_ref().map_or(&OF_ALL, |more| &more.variant)
+    }
+
+    fn rare(&self) -> Option<&Rare> {
+        self.more.as_ref()?.rare.as_deref()
     }
 
     /// Whether a request with these fields selects it (RFC 9111 §4.1).
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
-        self.variant.is_of_all() || self.variant.matches(request, || self.fields.get(&CONTENT_LANGUAGE))
+        let variant = self.variant();
+        variant.is_of_all() || variant.matches(request, || self.fields.get(&CONTENT_LANGUAGE))
     }
 
     /// Counts a request that was answered with it.
@@ -338,6 +353,13 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.marks.let_go(self.tallied());
         self.body.budget().give_back(self.charged.into());
+    }
+}
+
+impl More {
+    /// Bytes of the allocations that it is made of.
+    fn sizes(&self) -> [usize; 3] {
+        [size_of::<Self>(), self.variant.size(), self.rare.as_deref().map_or(0, Rare::size)]
     }
 }
 

@@ -103,6 +103,11 @@ impl Head {
         &self.fields
     }
 
+    /// What it is charged to.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// Charges what goes with it. `false`: there is no memory for that.
     pub(super) fn charge_more(&mut self, bytes: usize) -> bool {
         let sum = u32::try_from(bytes).ok().and_then(|bytes| self.charged.checked_add(bytes));

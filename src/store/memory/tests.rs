@@ -258,7 +258,7 @@ fn what_is_of_no_use_any_more_makes_room_for_the_next_variant() {
 
 #[test]
 fn an_entry_just_fills_a_size_of_the_allocator_and_is_found_by_one_word() {
-    assert!(size_of::<Entry>() + size_of::<usize>() <= 192, "with the count of those who have it");
+    assert_eq!(size_of::<Entry>() + size_of::<usize>(), 160, "with the count of those who have it");
     assert_eq!(size_of::<Resource>(), size_of::<usize>());
 }
 
