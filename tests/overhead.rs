@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder::clock::Clock;
 use larder::config;
@@ -61,11 +62,21 @@ impl House {
     fn put(&self, i: usize, content: &[u8]) {
         let url = format!("shop.example.com/products/{i}?currency=eur&view=full");
         let own = format!("product-{i}");
-        self.store_under(&url, &["products", &own], &fields(i), content);
+        self.store_under(&url, &["products", &own], &fields(i), Variant::default(), content);
     }
 
     /// What a server of files sends.
     fn put_plain(&self, i: usize, content: &[u8]) {
+        self.put_file(i, Variant::default(), content);
+    }
+
+    /// The same from one that compresses.
+    fn put_varying(&self, i: usize, content: &[u8]) {
+        let asked = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"))]);
+        self.put_file(i, Variant::of(&[ACCEPT_ENCODING], &asked), content);
+    }
+
+    fn put_file(&self, i: usize, variant: Variant, content: &[u8]) {
         let date = if i.is_multiple_of(2) {
             "Sat, 21 Nov 2026 07:00:00 GMT"
         } else {
@@ -82,10 +93,10 @@ impl House {
         ];
         let line = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let fields = lines.into_iter().map(line).collect();
-        self.store_under(&format!("bench.example/plain/1000/{i}"), &[], &fields, content);
+        self.store_under(&format!("bench.example/plain/1000/{i}"), &[], &fields, variant, content);
     }
 
-    fn store_under(&self, url: &str, tags: &[&str], fields: &HeaderMap, content: &[u8]) {
+    fn store_under(&self, url: &str, tags: &[&str], fields: &HeaderMap, variant: Variant, content: &[u8]) {
         let sent = self.log.published();
         let (host, _) = url.split_once('/').unwrap();
         let subjects = Subjects { tags, ..Subjects::address(host, url) };
@@ -99,7 +110,7 @@ impl House {
             extent: Extent::Whole,
             terms: terms(),
             validators: Validators::of(fields),
-            variant: Variant::default(),
+            variant,
             received: self.clock.moment(),
             received_wall: self.clock.wall(),
             marks: self.log.intern(&subjects, sent).unwrap(),
@@ -136,12 +147,14 @@ fn what_is_charged_is_what_is_taken() {
     let house = House::new();
     house.put(usize::MAX, b"what is set up once is not counted");
     let mut stored = 0;
-    let put: [fn(&House, usize, &[u8]); 2] = [House::put, House::put_plain];
-    let [api, files] = put;
+    let put: [fn(&House, usize, &[u8]); 3] = [House::put, House::put_plain, House::put_varying];
+    let [api, files, varying] = put;
     println!("an entry: {} bytes", size_of::<Entry>());
     for (put, count, len) in [
         (files, 60_000, 256),
         (files, 60_000, 1_000),
+        (files, 60_000, 0),
+        (varying, 60_000, 1_000),
         (api, 30_000, 100),
         (api, 30_000, 1_024),
         (api, 1_000, 20_000),
