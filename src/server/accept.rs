@@ -17,6 +17,7 @@ use super::connection::Site;
 use super::drain::Shutdown;
 use super::limit::{ConnectionLimit, Seat};
 use super::listen::Listener;
+use super::outbox::Outbox;
 use super::wire::Wire;
 use super::{ConnectionEvent, Handler, Observer};
 
@@ -52,7 +53,9 @@ pub async fn serve<H: Handler>(
     mut shutdown: Shutdown,
 ) -> io::Result<Drained> {
     let listener = TcpListener::from_std(listener.0)?;
-    let site = Arc::new(Site::new(config, handler, observer));
+    let outbox = Outbox::of_this_runtime();
+    let sending = outbox.clone().map(|outbox| tokio::spawn(outbox.attend()));
+    let site = Arc::new(Site::new(config, handler, observer, outbox.clone()));
     let mut connections = Connections::new(Arc::clone(&site));
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
@@ -80,7 +83,12 @@ pub async fn serve<H: Handler>(
         }
     }
     drop(listener);
-    Ok(connections.drain().await)
+    let drained = connections.drain().await;
+    if let (Some(outbox), Some(sending)) = (outbox, sending) {
+        outbox.send();
+        sending.abort();
+    }
+    Ok(drained)
 }
 
 /// The client had gone before we got to it.

@@ -61,6 +61,7 @@ where
             let Some(Err(error)) = frame else {
                 return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
             };
+            this.wire.insist();
             *this.failed = Some(Failed { error: error.into(), flushes: this.wire.flushes() });
             cx.waker().wake_by_ref();
             return Poll::Pending;

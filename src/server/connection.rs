@@ -26,6 +26,7 @@ use crate::config;
 use super::body::Served;
 use super::guard::{self, Accepted, Limits, Rejection};
 use super::io::ClientIo;
+use super::outbox::Outbox;
 use super::wire::Wire;
 use super::{Handler, Observer, Peer};
 
@@ -40,14 +41,21 @@ pub(super) struct Site<H> {
     pub(super) config: Arc<config::Server>,
     pub(super) handler: H,
     pub(super) observer: Observer,
+    outbox: Option<Arc<Outbox>>,
     protocol: http1::Builder,
     limits: Limits,
 }
 
 impl<H: Handler> Site<H> {
-    pub(super) fn new(config: Arc<config::Server>, handler: H, observer: Observer) -> Self {
+    /// With an `outbox`, short answers leave through it.
+    pub(super) fn new(
+        config: Arc<config::Server>,
+        handler: H,
+        observer: Observer,
+        outbox: Option<Arc<Outbox>>,
+    ) -> Self {
         let limits = Limits { max_target: config.max_target, default_port: 80 };
-        Self { protocol: protocol(&config), limits, config, handler, observer }
+        Self { protocol: protocol(&config), limits, config, handler, observer, outbox }
     }
 
     /// Serves a connection until it ends or, once the wire says so, until the request under way is answered.
@@ -59,8 +67,8 @@ impl<H: Handler> Site<H> {
         }
         bound_send_queue(&stream);
         let peer = Arc::new(Peer::new(canonical(addr), canonical(local), Arc::clone(&wire)));
-        let io =
-            ClientIo::new(stream, Arc::clone(&wire), Arc::clone(&self.observer), self.config.stall_timeout);
+        let (outbox, observer) = (self.outbox.clone(), Arc::clone(&self.observer));
+        let io = ClientIo::new(stream, Arc::clone(&wire), outbox, observer, self.config.stall_timeout);
         let (site, client, known) = (&self, &peer, Known::default());
         let service = service_fn(move |request| site.answer(request, client, &known));
         let mut connection = pin!(self.protocol.serve_connection(io, service));

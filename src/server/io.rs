@@ -1,22 +1,20 @@
 //! The transport under hyper: a TCP stream that does not wait forever, slips early hints between messages, and
 //! closes so that the client can read what was said last.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::outbox::Outbox;
+use super::socket::{self, Socket};
 use super::wire::Wire;
 use super::{ConnectionEvent, Observer};
 
@@ -24,32 +22,20 @@ use super::{ConnectionEvent, Observer};
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// What is no longer than this leaves in one piece: to the kernel a list of pieces costs more than a copy of so few bytes does to
-/// us.
-const GATHERED: usize = 4096;
-
-thread_local! {
-    /// Where the pieces of a short answer are put together. Empty between two writes.
-    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 /// One client's connection.
 pub(super) struct ClientIo {
-    stream: TokioIo<TcpStream>,
+    socket: Arc<Socket>,
     wire: Arc<Wire>,
+    outbox: Option<Arc<Outbox>>,
+    /// Something may still be in the outbox.
+    put: bool,
     observer: Observer,
     stall_timeout: Duration,
     /// Runs while the client takes nothing; made only then.
     stall: Option<Pin<Box<Sleep>>>,
-    interim: Interim,
+    /// The last of what the socket holds is an interim response.
+    interim: bool,
     linger: Option<Linger>,
-}
-
-/// An interim response that has been begun: it must be finished before anything else is written.
-#[derive(Debug, Default)]
-struct Interim {
-    bytes: Vec<u8>,
-    written: usize,
 }
 
 #[derive(Debug)]
@@ -63,16 +49,19 @@ impl ClientIo {
     pub(super) fn new(
         stream: TcpStream,
         wire: Arc<Wire>,
+        outbox: Option<Arc<Outbox>>,
         observer: Observer,
         stall_timeout: Duration,
     ) -> Self {
         Self {
-            stream: TokioIo::new(stream),
+            socket: Socket::new(stream, Arc::clone(&wire)),
             wire,
+            outbox,
+            put: false,
             observer,
             stall_timeout,
             stall: None,
-            interim: Interim::default(),
+            interim: false,
             linger: None,
         }
     }
@@ -94,32 +83,36 @@ impl ClientIo {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Writes the rest of an interim response that has been begun.
-    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.interim.written < self.interim.bytes.len() {
-            let rest = &self.interim.bytes[self.interim.written..];
-            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
-            match ready!(self.impatient(cx, written))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.interim.written += n,
+    /// Writes what is begun and must be finished before anything else is written.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.socket.is_held() {
+            let written = self.socket.poll_rest(cx);
+            if ready!(self.impatient(cx, written))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
-        if !self.interim.bytes.is_empty() {
-            self.interim = Interim::default();
+        if mem::take(&mut self.interim) {
             (self.observer)(ConnectionEvent::HintsSent);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends what has been put aside, so that other things can follow it.
+    fn empty_outbox(&mut self) {
+        if mem::take(&mut self.put)
+            && let Some(outbox) = &self.outbox
+        {
+            outbox.send();
+        }
     }
 
     /// Reads and drops what the client still sends, until it stops, for a while.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let linger =
             self.linger.get_or_insert_with(|| Linger { timer: Box::pin(sleep(LINGER_TIME)), read: 0 });
-        let mut space = [MaybeUninit::uninit(); 4096];
         while linger.read < LINGER_BYTES && linger.timer.as_mut().poll(cx).is_pending() {
-            let mut buffer = ReadBuf::uninit(&mut space);
-            match ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => linger.read += buffer.filled().len(),
+            match ready!(self.socket.poll_skip(cx)) {
+                Ok(read @ 1..) => linger.read += read,
                 _ => break,
             }
         }
@@ -128,12 +121,8 @@ impl ClientIo {
 }
 
 impl Read for ClientIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let read = self.socket.poll_read(cx, buf);
         if read.is_ready() {
             self.wire.set_unanswered(true);
         }
@@ -142,40 +131,47 @@ impl Read for ClientIo {
 }
 
 impl Write for ClientIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_interim(cx))?;
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.impatient(cx, written)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
+    /// What is short is put aside, where there is an outbox, and is written as far as hyper is concerned.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_interim(cx))?;
-        let stream = Pin::new(&mut self.stream);
-        let written = match bufs {
-            [all] => stream.poll_write(cx, all),
-            _ if is_short(bufs) => gathered(bufs, |bytes| stream.poll_write(cx, bytes)),
-            _ => stream.poll_write_vectored(cx, bufs),
-        };
+        ready!(self.poll_rest(cx))?;
+        if let Some(outbox) = &self.outbox
+            && socket::is_short(bufs)
+        {
+            let put = outbox.put(&self.socket, bufs);
+            self.put = true;
+            return Poll::Ready(Ok(put));
+        }
+        self.empty_outbox();
+        ready!(self.poll_rest(cx))?;
+        let written = self.socket.poll_write(cx, bufs);
         self.impatient(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     /// hyper calls this at the end of every turn of a connection, and only once it has written all it has (`Buffered::
     /// poll_flush`). So if no response is under way we are between two messages, where an interim one may go.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_interim(cx))?;
-        if let Some(bytes) = self.wire.take_queued() {
-            self.interim = Interim { bytes, written: 0 };
-            ready!(self.poll_interim(cx))?;
+        if self.wire.insists() {
+            self.empty_outbox();
         }
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        ready!(self.poll_rest(cx))?;
+        if let Some(interim) = self.wire.take_queued() {
+            self.empty_outbox();
+            self.socket.hold(&interim);
+            self.interim = true;
+            ready!(self.poll_rest(cx))?;
+        }
         self.wire.flushed();
         Poll::Ready(Ok(()))
     }
@@ -185,7 +181,9 @@ impl Write for ClientIo {
     /// overtake our answer (RFC 9112 §9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.empty_outbox();
+            ready!(self.poll_rest(cx))?;
+            ready!(self.socket.poll_shutdown(cx))?;
             if !self.wire.is_unanswered() {
                 return Poll::Ready(Ok(()));
             }
@@ -194,47 +192,63 @@ impl Write for ClientIo {
     }
 }
 
-fn is_short(bufs: &[IoSlice<'_>]) -> bool {
-    bufs.iter().map(|buf| buf.len()).sum::<usize>() <= GATHERED
-}
-
-/// Does with all bytes in one piece what `write` does.
-fn gathered<T>(bufs: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> T) -> T {
-    TOGETHER.with_borrow_mut(|together| {
-        bufs.iter().for_each(|buf| together.extend_from_slice(buf));
-        let written = write(together);
-        together.clear();
-        written
-    })
-}
-
 impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.wire.must_reset() {
-            let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+            self.socket.reset_at_close();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use std::future::poll_fn;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
 
-    fn slices<'a>(pieces: &[&'a [u8]]) -> Vec<IoSlice<'a>> {
-        pieces.iter().map(|piece| IoSlice::new(piece)).collect()
+    /// A connection whose client has taken nothing, and the kernel takes no more on its behalf: with how much there is.
+    async fn stuffed() -> (Pin<Box<ClientIo>>, TcpStream, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        let (outbox, observer): (_, Observer) = (Outbox::of_this_runtime(), Arc::new(|_| {}));
+        let mut io = Box::pin(ClientIo::new(ours, Arc::default(), outbox, observer, Duration::from_secs(10)));
+        let long = vec![b'x'; 64 * 1024];
+        let mut sent = 0;
+        while let Some(written) = poll_fn(|cx| io.as_mut().poll_write(cx, &long)).now_or_never() {
+            sent += written.unwrap();
+            // The kernel tells in the next turn that it takes more.
+            tokio::task::yield_now().await;
+        }
+        (io, client, sent)
     }
 
-    #[test]
-    fn what_is_gathered_is_all_there_is_and_nothing_from_before() {
-        let longer = gathered(&slices(&[b"head", b"", b"content"]), <[u8]>::to_vec);
-        let shorter = gathered(&slices(&[b"h", b"c"]), <[u8]>::to_vec);
-        assert_eq!([longer, shorter], [b"headcontent".to_vec(), b"hc".to_vec()]);
+    /// What has to be written for certain is not only put aside: hyper drops everything when a body fails.
+    #[tokio::test]
+    async fn who_insists_waits_until_what_was_put_aside_is_written() {
+        let (mut io, mut client, sent) = stuffed().await;
+        let tail = poll_fn(|cx| io.as_mut().poll_write(cx, b"tail")).await.unwrap();
+        assert_eq!(tail, 4, "it is put aside");
+        io.wire.insist();
+        let flushed = poll_fn(|cx| io.as_mut().poll_flush(cx)).now_or_never();
+        assert!(flushed.is_none(), "the kernel takes nothing, so it cannot be written");
+
+        let mut came = vec![0; sent + tail];
+        let (flushed, read) =
+            tokio::join!(poll_fn(|cx| io.as_mut().poll_flush(cx)), client.read_exact(&mut came));
+        flushed.unwrap();
+        read.unwrap();
+        assert!(came.ends_with(b"xtail"));
     }
 
-    #[test]
-    fn only_short_answers_are_gathered() {
-        let longest = [b'x'; GATHERED - 1];
-        assert!(is_short(&slices(&[b"h", &longest])));
-        assert!(!is_short(&slices(&[b"he", &longest])));
+    #[tokio::test]
+    async fn nothing_is_put_aside_for_who_has_not_taken_the_last() {
+        let (mut io, _client, _) = stuffed().await;
+        poll_fn(|cx| io.as_mut().poll_write(cx, b"first")).await.unwrap();
+        io.empty_outbox();
+        assert!(poll_fn(|cx| io.as_mut().poll_write(cx, b"second")).now_or_never().is_none());
     }
 }

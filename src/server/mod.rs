@@ -5,6 +5,8 @@
 //!              [`accept`]       [`limit`] [`connection`]
 //! ```
 //!
+//! Between [`io`] and the kernel is the [`socket`], with an [`outbox`] for short answers.
+//!
 //! One [`Listener`] per address and serving thread, each with its own accept loop. A connection is a task, so a panic
 //! in one request ends that connection and nothing else. What RFC 9112 forbids and hyper lets pass is refused here,
 //! before the [`Handler`] is asked to handle it: that gets requests of one shape only, and renders the refusals of others.
@@ -20,6 +22,8 @@ mod hints;
 mod io;
 mod limit;
 mod listen;
+mod outbox;
+mod socket;
 mod wire;
 
 use std::error::Error as StdError;

@@ -25,13 +25,15 @@ const OVERDUE: u32 = u32::MAX - 2;
 pub(super) struct Wire {
     /// Counts up when a request begins and again when its final response does: odd means that hints may be sent.
     exchange: AtomicU32,
-    /// How often everything there was to write had been written.
+    /// How often everything there was to write had been written, or put aside to be sent.
     flushes: AtomicU32,
     /// How often the accept loop has found the connection waiting for one and the same request head, or one of the three
     /// constants above.
     waits: AtomicU32,
     /// Bytes were read that no handled request accounts for.
     unanswered: AtomicBool,
+    /// A flush is over only when what was put aside has been written, too.
+    insisting: AtomicBool,
     /// Close with a reset: what was sent must not be taken for the whole.
     reset: AtomicBool,
     draining: AtomicBool,
@@ -138,6 +140,15 @@ impl Wire {
         }
     }
 
+    /// From now on a flush sends what has been put aside, and is over when that is written.
+    pub(super) fn insist(&self) {
+        self.insisting.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn insists(&self) -> bool {
+        self.insisting.load(Ordering::Relaxed)
+    }
+
     pub(super) fn flushes(&self) -> u32 {
         self.flushes.load(Ordering::Relaxed)
     }
@@ -173,7 +184,8 @@ impl Wire {
         self.draining.load(Ordering::Acquire)
     }
 
-    fn wake(&self) {
+    /// Has the connection polled.
+    pub(super) fn wake(&self) {
         if let Some(task) = self.task.get() {
             task.wake_by_ref();
         }

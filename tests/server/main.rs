@@ -10,3 +10,4 @@ mod pipe;
 mod raw;
 mod rig;
 mod serving;
+mod together;

@@ -1,0 +1,89 @@
+//! Short answers, which are put aside and leave together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use larder::config;
+use larder::server::ConnectionEvent;
+
+use crate::raw::Client;
+use crate::rig::{Server, config, ok};
+
+fn requests(count: usize) -> String {
+    (0..count).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a.test\r\n\r\n")).collect()
+}
+
+/// Answers with the path, and so much more.
+fn padded(length: impl Fn(usize) -> usize + Send + Sync + 'static, config: config::Server) -> Server {
+    let length = Arc::new(length);
+    Server::with(config, move |request, _| {
+        let length = Arc::clone(&length);
+        async move {
+            let path = request.uri().path().to_owned();
+            let n = path[1..].parse().unwrap();
+            ok(format!("{path:<length$}", length = length(n)))
+        }
+    })
+}
+
+#[test]
+fn short_and_long_answers_keep_their_order() {
+    let length = |n: usize| [10, 3_000, 60_000, 900, 5_000][n % 5];
+    let server = padded(length, config());
+    let mut client = Client::connect(server.addr);
+    client.send(requests(60));
+    for n in 0..60 {
+        let answer = client.answer();
+        assert_eq!((answer.text().trim_end(), answer.body.len()), (&*format!("/{n}"), length(n)));
+    }
+}
+
+#[test]
+fn what_a_slow_client_has_not_taken_comes_before_what_follows() {
+    const COUNT: usize = 4_000;
+    let server = padded(|_| 3_000, config());
+    let mut client = Client::with_small_window(server.addr);
+    // They are answered as far as the kernel takes answers, before the first of these is read.
+    client.send(requests(COUNT));
+    for n in 0..COUNT {
+        assert_eq!(client.answer().text().trim_end(), format!("/{n}"));
+    }
+}
+
+#[test]
+fn who_takes_nothing_of_many_short_answers_gets_no_more_of_them() {
+    const COUNT: usize = 40_000;
+    let config = config::Server { stall_timeout: Duration::from_millis(300), ..config() };
+    let answered = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&answered);
+    let server = Server::with(config, move |_, _| {
+        counting.fetch_add(1, Ordering::Relaxed);
+        async { ok("x".repeat(3_000)) }
+    });
+    let mut client = Client::with_small_window(server.addr);
+    let sending = thread::spawn(move || {
+        let cut = client.send_what_is_taken(requests(COUNT));
+        (client, cut)
+    });
+    server.await_event(ConnectionEvent::Stalled);
+    server.await_event(ConnectionEvent::Closed);
+    drop(sending.join().unwrap());
+    let answered = answered.load(Ordering::Relaxed);
+    assert!(answered < COUNT, "all {answered} were answered, though none was taken");
+}
+
+#[test]
+fn many_who_ask_at_once_are_all_answered() {
+    let server = padded(|n| n % 4_000, config());
+    let mut clients: Vec<Client> = (0..90).map(|_| Client::connect(server.addr)).collect();
+    for round in 0..5 {
+        for (at, client) in clients.iter_mut().enumerate() {
+            client.send(format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n\r\n", 100 * at + round));
+        }
+        for (at, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.answer().text().trim_end(), format!("/{}", 100 * at + round));
+        }
+    }
+}
