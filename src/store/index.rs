@@ -5,24 +5,20 @@
 //! lock is held.
 
 use std::hash::BuildHasher as _;
-use std::mem;
-use std::ops::RangeInclusive;
 
-use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use crate::key::{CacheKey, KeyHash};
 use crate::store::Resource;
+use crate::store::table::Table;
 
-/// Bytes that a key costs here, in tables that double when they are seven eighths full. Measured by `tests/overhead.rs`.
-pub(super) const PER_KEY: usize = 32;
-/// A part for so many bytes that may be stored: small enough that to double it, which is done under its lock, takes
-/// some 0.1 ms.
-const BYTES_PER_PART: u64 = 256 * 1024;
-/// How many parts there are at least, so that threads rarely meet, and at most.
-const PARTS: RangeInclusive<u64> = 16..=4096;
-/// A part that is filled to less than this share, as a divisor, gives memory back.
-const SPARSE: usize = 8;
+/// Bytes that a key costs here: a word and its share of a bucket that is at least two thirds full. Measured by `tests/overhead.rs`.
+pub(super) const PER_KEY: usize = 16;
+/// A part for so many bytes that may be stored: some thousand responses, so that their prints differ as a rule, and that
+/// a part grows within microseconds, as it does under its lock.
+const BYTES_PER_PART: u64 = 1024 * 1024;
+/// How many parts there are at least, so that threads rarely meet.
+const FEWEST_PARTS: u64 = 16;
 
 /// Resources by key.
 #[derive(Debug)]
@@ -34,7 +30,7 @@ pub(super) struct Index {
 /// On cache lines of its own: who looks something up writes to the lock, and its neighbour is not to feel that.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Part(RwLock<HashTable<Resource>>);
+struct Part(RwLock<Table<Resource>>);
 
 /// What is to become of what is stored under a key.
 #[derive(Debug)]
@@ -57,14 +53,16 @@ pub(super) struct Place {
 impl Index {
     /// An empty one, for resources of so many bytes in all.
     pub(super) fn new(bytes: u64) -> Self {
-        let parts = (bytes / BYTES_PER_PART).clamp(*PARTS.start(), *PARTS.end());
+        let parts = (bytes / BYTES_PER_PART).max(FEWEST_PARTS);
         Self { parts: (0..parts).map(|_| Part::default()).collect(), hash: KeyHash::default() }
     }
 
     /// What is stored under a key.
     pub(super) fn get(&self, key: &CacheKey) -> Option<Resource> {
-        let hash = self.hash.hash_one(key);
-        self.part(hash)?.0.read().find(hash, |resource| resource.is_of(key)).cloned()
+        let (part, print) = self.place(key)?;
+        let table = part.0.read();
+        let place = table.find(print, |resource| resource.is_of(key))?;
+        table.get(place).cloned()
     }
 
     /// Changes what is stored under a key, and returns what was there if it is there no more. Changes of one key come one
@@ -74,20 +72,17 @@ impl Index {
         key: &CacheKey,
         decide: impl FnOnce(Option<&Resource>) -> Change,
     ) -> Option<Resource> {
-        let hash = self.hash.hash_one(key);
-        let mut table = self.part(hash)?.0.write();
-        match table.find_entry(hash, |resource| resource.is_of(key)) {
-            Ok(mut slot) => match decide(Some(slot.get())) {
-                Change::Keep => None,
-                Change::Put(resource) => Some(mem::replace(slot.get_mut(), resource)),
-                Change::Remove => Some(slot.remove().0),
-            },
-            Err(_) => {
-                if let Change::Put(resource) = decide(None) {
-                    table.insert_unique(hash, resource, |resource| self.hash_of(resource));
-                }
+        let (part, print) = self.place(key)?;
+        let mut table = part.0.write();
+        let place = table.find(print, |resource| resource.is_of(key));
+        match (decide(place.and_then(|place| table.get(place))), place) {
+            (Change::Put(resource), Some(place)) => table.replace(place, resource),
+            (Change::Remove, Some(place)) => table.take(place),
+            (Change::Put(resource), None) => {
+                table.insert(print, resource);
                 None
             }
+            (Change::Keep, _) | (Change::Remove, None) => None,
         }
     }
 
@@ -101,20 +96,20 @@ impl Index {
         let mut left = most;
         while let Some(part) = self.parts.get(place.part) {
             let table = part.0.read();
-            while place.slot < table.num_buckets() {
+            while place.slot < table.places() {
                 if left == 0 {
                     return true;
                 }
-                if let Some(resource) = table.get_bucket(place.slot) {
+                if let Some(resource) = table.get(place.slot) {
                     see(resource);
                     left -= 1;
                 }
                 place.slot += 1;
             }
-            let is_sparse = table.len() < table.capacity() / SPARSE;
+            let is_sparse = table.is_sparse();
             drop(table);
             if is_sparse {
-                self.tighten(part);
+                part.0.write().tighten();
             }
             *place = Place { part: place.part + 1, slot: 0 };
         }
@@ -130,21 +125,14 @@ impl Index {
     /// For how many resources there is room before a table grows.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        self.parts.iter().map(|part| part.0.read().capacity()).sum()
+        self.parts.iter().map(|part| part.0.read().room()).sum()
     }
 
-    /// Bits that tables do not go by choose the part, and they are keyed as well: nobody can aim at one.
-    fn part(&self, hash: u64) -> Option<&Part> {
-        self.parts.get((hash >> 32) as u16 as usize % self.parts.len())
-    }
-
-    fn hash_of(&self, resource: &Resource) -> u64 {
-        resource.key().map_or(0, |key| self.hash.hash_one(key))
-    }
-
-    fn tighten(&self, part: &Part) {
-        let mut table = part.0.write();
-        let room = 2 * table.len();
-        table.shrink_to(room, |resource| self.hash_of(resource));
+    /// In which part a key is, and under which print. The part is chosen by other bits than those of the print, and they
+    /// are keyed as well: nobody can aim at one.
+    fn place(&self, key: &CacheKey) -> Option<(&Part, u16)> {
+        let hash = self.hash.hash_one(key);
+        let part = (u128::from(hash) * self.parts.len() as u128) >> u64::BITS;
+        Some((self.parts.get(part as usize)?, hash as u16))
     }
 }
