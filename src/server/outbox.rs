@@ -19,9 +19,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::socket::Socket;
 
 /// So many answers are not kept waiting for more: the first of them has waited for as long as it takes to make the others.
-const MOST_ANSWERS: usize = 32;
+const MOST_ANSWERS: usize = 64;
 /// Nor so many bytes.
-const MOST_BYTES: usize = 64 * 1024;
+const MOST_BYTES: usize = 128 * 1024;
 
 /// Of the connections that one thread accepts from one listener.
 pub(super) struct Outbox {
