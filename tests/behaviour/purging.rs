@@ -342,11 +342,15 @@ fn what_was_purged_and_what_is_stored_can_be_seen() {
     let proxy = Proxy::with(&origin).server("instance = \"here\"").start();
     versions(&proxy, &["/a", "/b"]);
     assert!(wait_until(|| api(&proxy, "/api/stats")["store"]["entries"] == 2));
+    let tags = api(&proxy, "/api/tags");
+    let [all, ..] = tags["tags"].as_array().unwrap().as_slice() else { panic!("{tags}") };
+    assert_eq!((&all["tag"], &all["entries"], &all["purged"]), (&json!("all"), &json!(2), &Value::Null));
+    assert!(all["bytes"].as_u64().unwrap() > 2);
     proxy.advance(5);
     purge(&proxy, json!({"tags": ["of/a"]}));
     purge(
         &proxy,
-        json!({"hosts": ["h"], "prefixes": ["h/p"], "groups": ["http://h#g"], "everything": true, "soft": true}),
+        json!({"tags": ["of/b"], "hosts": ["h"], "prefixes": ["h/p"], "groups": ["http://h#g"], "everything": true, "soft": true}),
     );
 
     let seen = api(&proxy, "/api/purges");
@@ -359,18 +363,18 @@ fn what_was_purged_and_what_is_stored_can_be_seen() {
             "token": null, "targets": [{"tag": "of/a"}], "target_count": 1
         })
     );
-    let targets = json!([{"group": {"origin": "http://h", "name": "g"}}, {"host": "h"}, {"prefix": "h/p"}, "everything"]);
+    let targets = json!([
+        {"group": {"origin": "http://h", "name": "g"}}, {"host": "h"}, {"prefix": "h/p"}, {"tag": "of/b"}, "everything"
+    ]);
     assert_eq!(
         (&second["targets"], &second["entries"], &second["soft"]),
         (&targets, &Value::Null, &json!(true))
     );
 
+    // What was purged softly is still there.
     let tags = api(&proxy, "/api/tags");
-    let [all, ..] = tags["tags"].as_array().unwrap().as_slice() else { panic!("{tags}") };
-    assert_eq!((&all["tag"], &all["entries"], &all["purged"]), (&json!("all"), &json!(2), &Value::Null));
-    assert!(all["bytes"].as_u64().unwrap() > 2);
-    let of_a = tags["tags"].as_array().unwrap().iter().find(|tag| tag["tag"] == "of/a").unwrap();
-    assert_eq!(of_a["purged"], json!({"sequence": 1, "time": "2026-01-01T00:00:05.000Z"}));
+    let of_b = tags["tags"].as_array().unwrap().iter().find(|tag| tag["tag"] == "of/b").unwrap();
+    assert_eq!(of_b["purged"], json!({"sequence": 2, "time": "2026-01-01T00:00:05.000Z"}));
     assert_eq!(api(&proxy, "/api/tags?top=1")["tags"].as_array().unwrap().len(), 1);
     for query in ["top=0", "top=x", "top=1001", "bottom=1"] {
         let refused = proxy.admin().asks(&format!("/api/tags?{query}")).host("localhost").send();
