@@ -96,18 +96,10 @@ mod tests {
     use std::io;
 
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
 
-    use super::super::wire::Wire;
+    use super::super::socket::tests::connected;
     use super::*;
-
-    async fn connected() -> (Arc<Socket>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (ours, _) = listener.accept().await.unwrap();
-        ours.writable().await.unwrap();
-        (Socket::new(ours, Arc::new(Wire::default())), client)
-    }
 
     fn put(outbox: &Outbox, socket: &Arc<Socket>, text: &str) {
         assert_eq!(outbox.put(socket, &[IoSlice::new(text.as_bytes())]), text.len());

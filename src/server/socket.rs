@@ -146,7 +146,7 @@ fn gathered<T>(bufs: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::future::poll_fn;
 
     use tokio::io::AsyncReadExt as _;
@@ -154,7 +154,8 @@ mod tests {
 
     use super::*;
 
-    async fn connected() -> (Arc<Socket>, TcpStream) {
+    /// A socket that the kernel takes bytes for, and its client.
+    pub(in crate::server) async fn connected() -> (Arc<Socket>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (ours, _) = listener.accept().await.unwrap();
