@@ -4,7 +4,8 @@
 //! The same code serves on both kinds of runtime, since nothing in it belongs to a thread. What is `Send` goes with
 //! the task; a lock is never held across an `await`; and what is thread-local (the shard that a thread counts in, the
 //! dice of the hit counters) is looked up anew at each use, and any thread's will do. What must stay with one *runtime*,
-//! its timers and its connections to origins, is in the [`Upstreams`] that each runtime gets.
+//! its timers and its connections to origins, is in the [`Upstreams`] that each runtime gets. Only what lets short answers
+//! leave together is for runtimes of one thread, and the accept loop leaves it out elsewhere.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! then sent one after another.
 //!
 //! To answer a request and to send something through the kernel are both long ways, and a processor that takes turns
-//! between them has the code of neither at hand. Among many small answers that is a tenth of their cost.
+//! between them has the code of neither at hand.
 //!
 //! The sender is a task like the connections' own. What it is woken by is the first answer of a turn, so it comes after
 //! all tasks that were ready by then: tokio's runtime of a single thread takes them in order. One of several threads

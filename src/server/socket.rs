@@ -101,7 +101,7 @@ impl Socket {
         Pin::new(&mut self.state.lock().stream).poll_read(cx, buf)
     }
 
-    /// The same, into memory of the caller's. Returns how many bytes came; none is the end.
+    /// Reads and drops what has come. Returns how many bytes that is; none is the end.
     pub(super) fn poll_skip(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [mem::MaybeUninit::uninit(); 4096];
         let mut buffer = ReadBuf::uninit(&mut space);
