@@ -13,6 +13,8 @@ use crate::workloads::House;
 const READY: &str = "/plain/256/ready";
 /// Makes this binary the raw floor; the address and the number of copies follow.
 pub(crate) const RAW: &str = "--be-the-raw-floor";
+/// The same for the one that sends content from a file.
+pub(crate) const SENDFILE: &str = "--be-the-sendfile-floor";
 /// Makes this binary the hyper proxy; its address and the origin's follow.
 pub(crate) const PROXY: &str = "--be-the-proxy";
 
@@ -86,9 +88,13 @@ impl<'a> Field<'a> {
         Ok(server)
     }
 
-    /// A floor that answers all with copies of these bytes: the raw loop or hyper.
-    pub(crate) fn floor(&self, raw: bool, answer: Vec<u8>, copies: u64) -> io::Result<Server> {
-        let (name, argument) = if raw { ("raw", RAW) } else { ("hyper", floor::ARGUMENT) };
+    /// A floor, by one of its [names](crate::report::FLOORS), that answers all with copies of these bytes.
+    pub(crate) fn floor(&self, name: &str, answer: Vec<u8>, copies: u64) -> io::Result<Server> {
+        let argument = match name {
+            "hyper" => floor::ARGUMENT,
+            "sendfile" => SENDFILE,
+            _ => RAW,
+        };
         self.own(name, &[argument, "@HOST@:@PORT@", &copies.to_string()], answer)
     }
 

@@ -8,16 +8,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::client::{Client, Expected};
+use crate::latency::{Latencies, Percentiles};
 use crate::requests::{Numbers, Pick, Template};
 
 /// What the generator waits at most before it looks at the clock again.
 const TICK: Duration = Duration::from_millis(10);
-/// The longest latency that is told from longer ones: a minute, in nanoseconds.
-const MOST: u64 = 60_000_000_000;
+/// At a fixed rate, percentiles are told of so much time each.
+const SLICE: Duration = Duration::from_millis(100);
+/// After the first probe, what was due meanwhile is sent late by no fault of the server: no latency counts so long.
+const CATCH_UP: Duration = Duration::from_millis(20);
 /// A server that answers nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,8 +38,7 @@ pub(crate) struct Load<'a> {
 pub(crate) struct Run<P> {
     pub(crate) requests: u64,
     pub(crate) time: Duration,
-    /// Nanoseconds.
-    pub(crate) latency: Histogram<u64>,
+    pub(crate) latency: Percentiles,
     /// What the probe said as the window opened and as it closed.
     pub(crate) before: P,
     pub(crate) after: P,
@@ -56,13 +57,26 @@ impl Load<'_> {
         traffic.until(|traffic| traffic.now >= traffic.began + warm_up)?;
         let before = probe()?;
         traffic.requests = 0;
-        traffic.latency.reset();
         let opened = Instant::now();
-        traffic.until(|traffic| traffic.now >= opened + window)?;
+        traffic.until(|traffic| traffic.now >= opened + CATCH_UP.min(window / 4))?;
+        traffic.latencies.forget_slice();
+        for end in self.slices(window) {
+            traffic.until(|traffic| traffic.now >= opened + end)?;
+            if end == window {
+                traffic.count_overdue();
+            }
+            traffic.latencies.end_slice()?;
+        }
         let time = opened.elapsed();
-        traffic.count_overdue();
         let after = probe()?;
-        Ok(Run { requests: traffic.requests, time, latency: traffic.latency, before, after })
+        Ok(Run { requests: traffic.requests, time, latency: traffic.latencies.percentiles(), before, after })
+    }
+
+    /// When the slices of a window end, counted from its beginning; as fast as it goes, the window is one.
+    fn slices(&self, window: Duration) -> impl Iterator<Item = Duration> {
+        let slice = if self.rate.is_some() { SLICE } else { window };
+        let whole = (1..).map(move |n| slice * n).take_while(move |end| *end < window);
+        whole.chain([window])
     }
 
     /// Asks so many times, as fast as it goes, and waits for all the answers.
@@ -89,7 +103,7 @@ struct Traffic<'a> {
     /// How many are sent at most.
     most: u64,
     requests: u64,
-    latency: Histogram<u64>,
+    latencies: Latencies,
 }
 
 impl<'a> Traffic<'a> {
@@ -114,7 +128,7 @@ impl<'a> Traffic<'a> {
             sent: 0,
             most: u64::MAX,
             requests: 0,
-            latency: Histogram::new_with_max(MOST, 3).map_err(io::Error::other)?,
+            latencies: Latencies::new()?,
         })
     }
 
@@ -169,7 +183,7 @@ impl<'a> Traffic<'a> {
         }
         let now = Instant::now();
         self.requests += 1;
-        self.latency.saturating_record((now - client.began).as_nanos() as u64);
+        self.latencies.record(now - client.began);
         if self.load.rate.is_some() || self.sent == self.most {
             self.idle.push(index);
             return Ok(());
@@ -180,7 +194,7 @@ impl<'a> Traffic<'a> {
     /// At a fixed rate: what was due by the end and never sent has waited until now.
     fn count_overdue(&mut self) {
         while self.load.rate.is_some() && self.due() < self.now {
-            self.latency.saturating_record((self.now - self.due()).as_nanos() as u64);
+            self.latencies.record(self.now - self.due());
             self.sent += 1;
         }
     }

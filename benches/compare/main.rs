@@ -6,7 +6,7 @@
 //! | `workloads` | what is asked for: the table of workloads |
 //! | `peers` | who takes part; their configurations are in `benches/peers` |
 //! | `server`, `field` | one child process; all that are running |
-//! | `requests`, `client`, `load` | the load generator, from bytes to latencies |
+//! | `requests`, `client`, `load`, `latency` | the load generator, from bytes to latencies |
 //! | `raw`, `proxy`, `../support/floor` | the floors |
 //! | `rounds` | everybody does everything, in turn, several times |
 //! | `memory` | memory and start-up instead of speed |
@@ -24,6 +24,7 @@ mod arguments;
 mod client;
 mod field;
 mod goals;
+mod latency;
 mod load;
 mod memory;
 mod peers;
@@ -104,10 +105,12 @@ fn be_a_floor() -> Option<io::Result<()>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let addr = |at: usize| arguments.get(at).and_then(|addr| addr.parse().ok()).expect("an address");
     match arguments.first().map(String::as_str) {
-        Some(field::RAW) => {
+        Some(kind @ (field::RAW | field::SENDFILE)) => {
             let mut answer = Vec::new();
             let copies = arguments.get(2).and_then(|copies| copies.parse().ok()).expect("a number");
-            Some(io::stdin().read_to_end(&mut answer).and_then(|_| raw::serve(addr(1), &answer, copies)))
+            let read = io::stdin().read_to_end(&mut answer);
+            let answers = read.and_then(|_| raw::Answers::new(&answer, copies, kind == field::SENDFILE));
+            Some(answers.and_then(|answers| raw::serve(addr(1), &answers)))
         }
         Some(field::PROXY) => Some(proxy::serve(addr(1), addr(2))),
         _ => None,

@@ -2,8 +2,8 @@
 
 use crate::rounds::{Results, Row, Sample};
 
-/// Those that do less than a cache.
-pub(crate) const FLOORS: [&str; 2] = ["hyper", "raw"];
+/// Those that do less than a cache. The last takes part where content is long.
+pub(crate) const FLOORS: [&str; 3] = ["hyper", "raw", "sendfile"];
 
 const HEADINGS: [&str; 11] = [
     "server",
@@ -39,9 +39,9 @@ pub(crate) fn print(results: &Results, rate: u32) {
             ratio(best),
             ratio(find(&results.rows, "hyper")),
             ratio(find(&results.rows, "raw")),
-            format!("{:.0}", value(|sample| sample.p50)),
-            format!("{:.0}", value(|sample| sample.p99)),
-            format!("{:.0}", value(|sample| sample.p999)),
+            format!("{:.0}", value(|sample| sample.latency.p50)),
+            format!("{:.0}", value(|sample| sample.latency.p99)),
+            format!("{:.0}", value(|sample| sample.latency.p999)),
             format!("{:.1}", value(|sample| sample.memory) / f64::from(1 << 20)),
             format!("{:.1}%", value(|sample| sample.to_origin) * 100.0),
         ]);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::arguments::Arguments;
 use crate::client::Expected;
 use crate::field::{Field, content, count};
+use crate::latency::Percentiles;
 use crate::load::Load;
+use crate::report::FLOORS;
 use crate::requests::{Numbers, Pick, Template};
 use crate::server::{self, Server};
 use crate::tree;
@@ -16,6 +18,9 @@ use crate::workloads::{Ask, Floor, Workload};
 const WARM_UP: Duration = Duration::from_millis(250);
 /// How many of the answers in a workload of hits may come from the origin after all, before it is called something else.
 const TOLERANCE: f64 = 0.002;
+
+/// Content that it could be of use to send from a file, in bytes.
+const LONG: usize = 64 * 1024;
 
 /// How much content is asked for to find that out, in bytes.
 const CHECKED: u64 = 64 << 20;
@@ -27,10 +32,7 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
     /// CPU time of the whole process tree per request, in microseconds.
     pub(crate) cpu: f64,
-    /// Latencies, in microseconds: median, 99%, 99.9%.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    pub(crate) p999: f64,
+    pub(crate) latency: Percentiles,
     /// Requests that reached the origin, per request.
     pub(crate) to_origin: f64,
     /// Of the whole process tree, in bytes, shared pages counted once.
@@ -155,10 +157,9 @@ fn floors(
             let copies = workload.fill.known.max(1);
             // The answer on a connection that goes on differs by this one field.
             let answer = without_field(&answer, b"connection: close\r\n");
-            vec![
-                ("hyper".to_owned(), field.floor(false, answer.clone(), copies)?),
-                ("raw".to_owned(), field.floor(true, answer, copies)?),
-            ]
+            let names = FLOORS.into_iter().filter(|name| *name != "sendfile" || workload.size >= LONG);
+            let floor = |name: &str| Ok((name.to_owned(), field.floor(name, answer.clone(), copies)?));
+            names.map(floor).collect::<io::Result<_>>()?
         }
     })
 }
@@ -261,13 +262,10 @@ fn sample(
         return Err(io::Error::other("nothing was answered in a round's time"));
     }
     let requests = run.requests as f64;
-    let micros = |quantile| run.latency.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Sample {
         rate: requests / run.time.as_secs_f64(),
         cpu: run.after.0.saturating_sub(run.before.0).as_secs_f64() * 1e6 / requests,
-        p50: micros(0.5),
-        p99: micros(0.99),
-        p999: micros(0.999),
+        latency: run.latency,
         to_origin: (run.after.1 - run.before.1 - 1) as f64 / requests,
         memory: tree::memory(pid)?.proportional as f64,
     })
