@@ -404,7 +404,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEn
         let extent = Extent::Part { first: low_first, last, complete: *complete };
         (StatusCode::PARTIAL_CONTENT, extent)
     };
-    let head = Head::pack(status, &new.fields.to_map(), &engine.budget)?;
+    let head = Head::pack(status, &new.fields().to_map(), &engine.budget)?;
     let validators = new.validators().into_owned();
     let entry = Entry::new(store::NewEntry {
         key: new.key,

@@ -185,7 +185,7 @@ fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response
     if live.alive.softened().is_some() && !fields.contains_key(ETAG) && !fields.contains_key(LAST_MODIFIED) {
         return;
     }
-    let stored = live.entry.fields.to_map();
+    let stored = live.entry.fields().to_map();
     match head_update(&stored, live.entry.body.len(), response.status(), fields) {
         HeadUpdate::Freshens => {
             // What is freshened is the response to a GET.

@@ -126,7 +126,7 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
 /// for all of them.
 fn stored_fields<'a>(entry: &Entry, request: &'a mut Routed, now: Moment) -> &'a mut HeaderMap {
     let fields = request.received.fields.emptied();
-    entry.fields.write_to(fields);
+    entry.fields().write_to(fields);
     set_age(fields, entry.age(now));
     fields
 }

@@ -63,7 +63,7 @@ fn freshened(
     receipt: Receipt,
     fields: &HeaderMap,
 ) -> Option<Entry> {
-    let mut merged = old.fields.to_map();
+    let mut merged = old.fields().to_map();
     policy::freshen(&mut merged, fields);
     let (validators, vary) = (Validators::of(&merged), Vary::parse(&merged));
     let terms = storability::terms(&Exchange {

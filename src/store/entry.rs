@@ -15,7 +15,8 @@ use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
 use crate::store::budget::allocated;
-use crate::store::head::{self, PackedFields};
+use crate::store::fields::{Fields, PackedFields};
+use crate::store::head;
 use crate::store::heat::Heat;
 use crate::store::span::Span;
 use crate::store::{Budget, Head, Sealed};
@@ -81,8 +82,7 @@ pub struct Entry {
     pub key: CacheKey,
     /// Its status.
     pub status: StatusCode,
-    /// Its fields.
-    pub fields: PackedFields,
+    fields: PackedFields,
     /// Content.
     pub body: Sealed,
     /// What it can be purged by. As long as it lives, it is counted there.
@@ -211,7 +211,7 @@ impl Entry {
     /// Reads a byte of all that a hit is made of. Among a million responses none of it is in a cache of the processor's, which
     /// waits for all of it together as long as for each of it later.
     pub(super) fn prefetch(&self) {
-        black_box((self.fields.first_byte(), self.body.ends()));
+        black_box((self.fields().first_byte(), self.body.ends()));
     }
 
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.
@@ -219,7 +219,7 @@ impl Entry {
         let validators = self.validators().into_owned();
         Some(NewEntry {
             key: self.key,
-            head: Head::charged(self.status, self.fields.clone(), budget)?,
+            head: Head::charged(self.status, self.fields().to_packed(), budget)?,
             body: self.body.clone(),
             extent: self.extent().clone(),
             terms: self.terms(),
@@ -230,6 +230,11 @@ impl Entry {
             marks: self.marks.clone(),
             stamp: self.stamp.clone(),
         })
+    }
+
+    /// Its fields.
+    pub fn fields(&self) -> Fields<'_> {
+        self.fields.view()
     }
 
     /// Which bytes of the representation it holds.
@@ -261,7 +266,7 @@ impl Entry {
     pub fn validators(&self) -> Cow<'_, Validators> {
         match self.rare().and_then(|rare| rare.validators.as_ref()) {
             Some(validators) => Cow::Borrowed(validators),
-            None => Cow::Owned(self.fields.validators()),
+            None => Cow::Owned(self.fields().validators()),
         }
     }
 
@@ -285,7 +290,7 @@ impl Entry {
     /// Whether a request with these fields selects it (RFC 9111 §4.1).
     pub fn selected_by(&self, request: &HeaderMap) -> bool {
         let variant = self.variant();
-        variant.is_of_all() || variant.matches(request, || self.fields.get(&CONTENT_LANGUAGE))
+        variant.is_of_all() || variant.matches(request, || self.fields().get(&CONTENT_LANGUAGE))
     }
 
     /// Counts a request that was answered with it.

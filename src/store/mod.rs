@@ -3,7 +3,7 @@
 //! - [`budget`]: the hard ceiling. Every byte that is held is charged, and the charge lives with the bytes, in one `block`.
 //! - [`piece`]: what is handed on of it, without copying.
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
-//! - [`head`], [`entry`]: a stored response; `lexicon`: what heads have in common; `dates`, `span`: times, packed.
+//! - [`head`], [`entry`]: a stored response; [`fields`]: its fields, packed; `lexicon`: what heads have in common; `dates`, `span`: times, packed.
 //! - [`memory`]: the tier that finds it again: [`resource`], what is stored under one key, and `index`, all of them by key, in `table`s.
 //! - `eviction`: what goes when there is too much; `ghosts`: what went not long ago; `heat`: how much a response is asked for; `pressure` calls for room before
 //!   there is none.
@@ -15,6 +15,7 @@ pub mod budget;
 mod dates;
 pub mod entry;
 mod eviction;
+pub mod fields;
 mod ghosts;
 pub mod head;
 mod heat;
@@ -32,6 +33,7 @@ mod table;
 pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};
 pub use budget::{Budget, Charge};
 pub use entry::{Entry, Extent, NewEntry, SharedEntry};
+pub use fields::Fields;
 pub use head::Head;
 pub use memory::{Committed, Figures, Store};
 pub use piece::Piece;
