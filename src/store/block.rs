@@ -2,6 +2,7 @@
 //!
 //! As a rule they lie behind their charge, in one allocation with it. Where that is what makes them too long for a size of
 //! jemalloc's that they just fit, as 256 bytes and 64 KiB do, they lie apart from it, in an allocation of just their length.
+//! Where jemalloc gives more than they need, other bytes that go with them may fit behind them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use triomphe::HeaderSlice;
 
 use crate::store::budget::{Budget, Charge, allocated};
 
-/// What goes with bytes in one allocation: the count of those who hold them, and the charge.
-const BESIDE: usize = size_of::<usize>() + size_of::<Charge>();
+/// What goes with bytes in one allocation: the count of those who hold them, and their owner.
+const BESIDE: usize = size_of::<usize>() + size_of::<Owner>();
 /// What an owner costs whose bytes lie elsewhere: the count, and the owner.
 const APART: usize = allocated(size_of::<usize>() + size_of::<Apart>());
 
@@ -23,8 +24,19 @@ pub(super) enum Block {
     Apart(triomphe::Arc<Apart>),
 }
 
-/// Bytes behind their charge. The handle knows how many they are, so they are reached without a look at what goes before them.
-pub(super) type Together = triomphe::Arc<HeaderSlice<Charge, [u8]>>;
+/// Bytes behind their owner.
+#[derive(Clone, Debug)]
+pub(super) struct Together(triomphe::Arc<HeaderSlice<Owner, [u8]>>);
+
+/// What is known of bytes that it goes before.
+#[derive(Debug)]
+struct Owner {
+    budget: Arc<Budget>,
+    /// Bytes of the budget, given back on drop.
+    charged: u32,
+    /// INVARIANT: not above the number of bytes. Those from there on only go with them.
+    len: u32,
+}
 
 /// Bytes that lie elsewhere. Their length tells how much is charged for them, so it is not kept.
 #[derive(Debug)]
@@ -37,16 +49,10 @@ impl Block {
     /// A copy of all `parts`, one after the other. `None`: there is no memory for it.
     pub(super) fn of(parts: &[&[u8]], budget: &Arc<Budget>) -> Option<Self> {
         let len = parts.iter().map(|part| part.len()).sum();
-        // Charged first: the memory is not touched before it is granted.
         if is_together(len) {
-            let charge = budget.try_charge(size(len))?;
-            let bytes = match parts {
-                [only] => Cow::Borrowed(*only),
-                // For a moment twice, and once of it uncharged; parts are gathered up to the length of a chunk.
-                several => Cow::Owned(several.concat()),
-            };
-            return Some(Self::Together(Together::from_header_and_slice(charge, &bytes)));
+            return Together::new(parts, len, budget).map(Self::Together);
         }
+        // Charged first: the memory is not touched before it is granted.
         let granted = budget.take(size(len));
         granted.then(|| Self::Apart(triomphe::Arc::new(Apart::new(parts.concat(), budget.clone()))))
     }
@@ -55,9 +61,61 @@ impl Block {
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Together(together) => &together.slice,
+            Self::Together(together) => together.bytes(),
             Self::Apart(apart) => apart.bytes(),
         }
+    }
+}
+
+impl Together {
+    /// A copy of `bytes` with `others` [behind](Self::behind), if that takes no more room than both by themselves. `None`:
+    /// it does, or there is no memory for it.
+    pub(super) fn with_behind(bytes: &[u8], others: &[u8], budget: &Arc<Budget>) -> Option<Self> {
+        let by_themselves = size(bytes.len()) + allocated(others.len());
+        let fits = allocated(bytes.len() + others.len() + BESIDE) <= by_themselves;
+        if fits && !others.is_empty() { Self::new(&[bytes, others], bytes.len(), budget) } else { None }
+    }
+
+    /// A copy of all `parts`, of which only the first `len` bytes count.
+    fn new(parts: &[&[u8]], len: usize, budget: &Arc<Budget>) -> Option<Self> {
+        let size = allocated(parts.iter().map(|part| part.len()).sum::<usize>() + BESIDE);
+        let (charged, len) = (u32::try_from(size).ok()?, u32::try_from(len).ok()?);
+        // Charged first: the memory is not touched before it is granted.
+        if !budget.take(size) {
+            return None;
+        }
+        let owner = Owner { budget: budget.clone(), charged, len };
+        let all = match parts {
+            [only] => Cow::Borrowed(*only),
+            // For a moment twice, and once of it uncharged; parts are gathered up to the length of a chunk.
+            several => Cow::Owned(several.concat()),
+        };
+        Some(Self(triomphe::Arc::from_header_and_slice(owner, &all)))
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.slice.get(..self.0.header.len as usize).unwrap_or_default()
+    }
+
+    /// What only goes with the bytes.
+    pub(super) fn behind(&self) -> &[u8] {
+        self.0.slice.get(self.0.header.len as usize..).unwrap_or_default()
+    }
+
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.0.header.budget
+    }
+
+    /// Bytes of memory that it takes, its handle not counted.
+    pub(super) fn size(&self) -> usize {
+        self.0.header.charged as usize
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.budget.give_back(self.charged.into());
     }
 }
 
@@ -133,6 +191,34 @@ mod tests {
                 assert_eq!(budget.used(), 0, "{len}");
             }
         }
+    }
+
+    #[test]
+    fn what_goes_with_bytes_lies_behind_them_where_that_takes_no_more_room() {
+        let (bytes, others) = ([7; 5000], [9; 300]);
+        let mut done = 0;
+        for (len, and) in (1..5000).step_by(7).chain([256, 1000, 1024]).zip((1..300).cycle()) {
+            let budget = Budget::new(1 << 20);
+            let by_themselves = size(len) + allocated(and);
+            let Some(both) = Together::with_behind(&bytes[..len], &others[..and], &budget) else {
+                assert!(allocated(len + and + BESIDE) > by_themselves, "{len} and {and}");
+                assert_eq!(budget.used(), 0);
+                continue;
+            };
+            done += 1;
+            assert_eq!((both.bytes(), both.behind()), (&bytes[..len], &others[..and]));
+            assert_eq!(both.size() as u64, budget.used());
+            assert!(both.size() <= by_themselves, "{len} and {and}");
+            let clone = both.clone();
+            drop(both);
+            assert_eq!((clone.bytes().len(), clone.behind().len()), (len, and));
+            drop(clone);
+            assert_eq!(budget.used(), 0, "{len} and {and}");
+        }
+        assert!(done > 100, "{done}");
+        let budget = Budget::new(1000);
+        assert!(Together::with_behind(&bytes[..10], &[], &budget).is_none(), "nothing needs no room");
+        assert!(Together::with_behind(&bytes[..256], &others[..20], &Budget::new(300)).is_none());
     }
 
     #[test]

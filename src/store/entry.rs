@@ -82,7 +82,8 @@ pub struct Entry {
     pub key: CacheKey,
     /// Its status.
     pub status: StatusCode,
-    fields: PackedFields,
+    /// `None`: they lie behind the content, where there was room for them. Then a look at one waits for both.
+    fields: Option<PackedFields>,
     /// Content.
     pub body: Sealed,
     /// What it can be purged by. As long as it lives, it is counted there.
@@ -180,6 +181,15 @@ impl Entry {
             return None;
         }
         let head::Parts { fields, status, charged } = head.into_parts();
+        let (fields, body, charged) = match body.with_behind(fields.as_bytes()) {
+            Some(both) => {
+                // Charged with the content now.
+                let freed = fields.size() as u32;
+                both.budget().give_back(freed.into());
+                (None, both, charged - freed)
+            }
+            None => (Some(fields), body, charged),
+        };
         let entry = Self {
             key,
             status,
@@ -205,7 +215,7 @@ impl Entry {
 
     /// Bytes that count in the tallies of what it answers to.
     fn tallied(&self) -> u64 {
-        self.fields.size() as u64 + self.body.size()
+        self.fields.as_ref().map_or(0, PackedFields::size) as u64 + self.body.size()
     }
 
     /// Reads a byte of all that a hit is made of. Among a million responses none of it is in a cache of the processor's, which
@@ -234,7 +244,7 @@ impl Entry {
 
     /// Its fields.
     pub fn fields(&self) -> Fields<'_> {
-        self.fields.view()
+        self.fields.as_ref().map_or_else(|| Fields::of(self.body.behind()), PackedFields::view)
     }
 
     /// Which bytes of the representation it holds.

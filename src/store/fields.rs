@@ -82,9 +82,19 @@ impl PackedFields {
     pub fn view(&self) -> Fields<'_> {
         Fields(&self.0)
     }
+
+    /// As they are packed.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl<'a> Fields<'a> {
+    /// `packed` is what [`PackedFields::as_bytes`] was.
+    pub(super) fn of(packed: &'a [u8]) -> Self {
+        Self(packed)
+    }
+
     /// To keep them elsewhere.
     pub(super) fn to_packed(self) -> PackedFields {
         PackedFields(self.0.into())

@@ -8,6 +8,9 @@ use triomphe::{ArcUnion, ArcUnionBorrow};
 use crate::store::block::{self, Apart, Block, Together};
 use crate::store::{Budget, Piece};
 
+/// The longest content, in bytes, that is copied once more to have something behind it.
+const SHORT: usize = 4096;
+
 /// Content that is complete and never changes. The charges live in its blocks. Clones share it.
 ///
 /// Each stored response has one of these, so it is two words, as a [`Block`] is: what is no block is in place of one that lies
@@ -90,18 +93,39 @@ impl Sealed {
         }
     }
 
-    /// Bytes that its pieces take in memory, as far as it does not share them.
+    /// Bytes that its pieces take in memory, as far as it does not share them, with what lies behind them.
     pub(super) fn size(&self) -> u64 {
+        match (&self.0, self.view()) {
+            (Content::Together(together), _) => together.size() as u64,
+            (_, View::One(only)) => block::size(only.len()) as u64,
+            (_, View::Many(many)) => many.pieces.iter().map(|piece| block::size(piece.len()) as u64).sum(),
+        }
+    }
+
+    /// A copy with `others` [behind](Self::behind) it, if it is short, and in one piece, and that takes no more room than both
+    /// by themselves. `None`: it is not so, or there is no memory for it.
+    pub(super) fn with_behind(&self, others: &[u8]) -> Option<Self> {
         match self.view() {
-            View::One(only) => block::size(only.len()) as u64,
-            View::Many(many) => many.pieces.iter().map(|piece| block::size(piece.len()) as u64).sum(),
+            View::One(only) if only.len() <= SHORT => {
+                let together = Together::with_behind(only, others, self.budget())?;
+                Some(Self(Content::Together(together)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Bytes that lie in one block with the content, and are no part of it.
+    pub(super) fn behind(&self) -> &[u8] {
+        match &self.0 {
+            Content::Together(together) => together.behind(),
+            Content::Other(_) => &[],
         }
     }
 
     /// What it is charged to.
     pub(super) fn budget(&self) -> &Arc<Budget> {
         match &self.0 {
-            Content::Together(together) => together.header.budget(),
+            Content::Together(together) => together.budget(),
             Content::Other(other) => match other.borrow() {
                 ArcUnionBorrow::First(apart) => apart.get().budget(),
                 ArcUnionBorrow::Second(many) => &many.get().budget,
@@ -185,7 +209,7 @@ impl Sealed {
     #[inline]
     fn view(&self) -> View<'_> {
         match &self.0 {
-            Content::Together(together) => View::One(&together.slice),
+            Content::Together(together) => View::One(together.bytes()),
             Content::Other(other) => match other.borrow() {
                 ArcUnionBorrow::First(apart) => View::One(apart.get().bytes()),
                 ArcUnionBorrow::Second(many) => View::Many(many.get()),
@@ -232,6 +256,30 @@ mod tests {
             assert_eq!(sealed.pieces().concat(), *sealed.single().unwrap());
             assert_eq!(sealed.slice(0, 0).concat(), [0]);
             assert_eq!(sealed.ends(), Some((0, (len - 1) as u8)));
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_content_is_no_part_of_it() {
+        let content = stored(700);
+        let both = content.with_behind(b"behind").unwrap();
+        assert_eq!((both.len(), both.behind()), (700, &b"behind"[..]));
+        assert_eq!(
+            (both.pieces().concat(), both.slice(694, 999).concat().len()),
+            (content.pieces().concat(), 6)
+        );
+        assert_eq!((both.ends(), both.single().unwrap().len()), (content.ends(), 700));
+        assert!(content.behind().is_empty());
+        let other = both.with_behind(b"other").unwrap();
+        assert_eq!((other.len(), other.behind()), (700, &b"other"[..]));
+    }
+
+    #[test]
+    fn nothing_lies_behind_content_that_is_long_or_in_pieces() {
+        assert!(stored(SHORT - 100).with_behind(&[1; 9]).is_some());
+        assert!(stored(SHORT + 900).with_behind(&[1; 9]).is_none());
+        for pieces in [&[][..], &["a", "b"]] {
+            assert!(concat(pieces).with_behind(b"behind").is_none());
         }
     }
 

@@ -1,5 +1,6 @@
 use std::sync::mpsc;
 
+use http::header::ETAG;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::*;
@@ -133,6 +134,32 @@ fn variants_stand_side_by_side_newest_first_and_the_oldest_goes() {
     assert!(house.holds(&[&d, &c, &b]));
     assert_eq!(house.stored()[0].marks.url(), Some("h/"));
     assert!(house.store.get(&key(1)).is_none());
+}
+
+/// Wherever its fields lie; and so do those of another that shares its content.
+#[test]
+fn an_entry_tells_its_fields_and_leaves_nothing_charged() {
+    let house = House::of(MIB);
+    let fields = |len: usize| {
+        let value = HeaderValue::from_bytes(&vec![b'v'; len]).unwrap();
+        HeaderMap::from_iter([(ETAG, value)])
+    };
+    for (len, behind) in [(256, true), (700, true), (1000, false), (1900, true), (5000, false)] {
+        let before = house.budget.used();
+        let head = Head::pack(StatusCode::OK, &fields(28), &house.budget).unwrap();
+        let entry = Entry::new(NewEntry { head, ..house.sized("a", len) }).unwrap();
+        assert_eq!((entry.fields().to_map(), entry.body.len()), (fields(28), len as u64));
+        assert_eq!(!entry.body.behind().is_empty(), behind, "{len}");
+        assert_eq!(house.budget.used() - before, entry.size(), "{len}");
+
+        let head = Head::pack(StatusCode::OK, &fields(600), &house.budget).unwrap();
+        let other = Entry::new(NewEntry { head, ..entry.parts(&house.budget).unwrap() }).unwrap();
+        drop(entry);
+        assert_eq!((other.fields().to_map(), other.body.len()), (fields(600), len as u64));
+        assert_eq!(other.body.pieces().concat(), vec![7; len]);
+        drop(other);
+        assert_eq!(house.budget.used(), before, "{len}");
+    }
 }
 
 #[test]
