@@ -7,6 +7,7 @@
 //! | module | is about |
 //! |---|---|
 //! | [`clock`] | reading time, nothing else does |
+//! | [`memfile`] | content where the kernel can send it without a copy |
 //! | [`policy`] | RFC 9111 as pure functions |
 //! | [`config`] | the typed configuration, and what is wrong with a file |
 //! | [`telemetry`] | one record per request; metrics and the access log are views of it |
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod key;
+pub mod memfile;
 pub mod policy;
 pub mod purge;
 pub mod request;

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 /// Room, and what it may import of ours.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("memfile", &[]),
     ("policy", &[]),
     ("config", &["policy"]),
     ("telemetry", &["clock", "config", "policy"]),
     ("key", &["config", "policy"]),
     ("route", &["config", "policy"]),
     ("validity", &["clock", "key"]),
-    ("store", &["clock", "config", "key", "policy", "validity", "telemetry"]),
+    ("store", &["clock", "config", "key", "memfile", "policy", "validity", "telemetry"]),
     ("upstream", &["clock", "config", "telemetry"]),
     ("purge", &["clock", "config", "key", "route", "validity", "store", "telemetry"]),
     (
@@ -30,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["clock", "policy", "config", "telemetry", "key", "route", "validity", "store", "upstream", "purge"],
     ),
     // The key room owns the normal form of a `Host` field, so that requests and purges cannot differ about it.
-    ("server", &["clock", "config", "telemetry", "key"]),
+    ("server", &["clock", "config", "memfile", "telemetry", "key"]),
     (
         "app",
         &[

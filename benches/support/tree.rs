@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use crate::cpu;
 
+#[path = "memfile.rs"]
+mod memfile;
+
 /// The process and its descendants, the process first.
 pub(crate) fn of(root: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -41,13 +44,16 @@ pub(crate) struct Memory {
     pub(crate) proportional: u64,
 }
 
-/// What the tree holds now, shared memory included, files on a tmpfs not.
+/// What the tree holds now, shared memory and files without a name in memory included, files on a tmpfs not.
 pub(crate) fn memory(root: u32) -> io::Result<Memory> {
     let mut sum = Memory { resident: 0, proportional: 0 };
     for pid in of(root) {
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else { continue };
-        sum.resident += field(&text, "Rss:");
-        sum.proportional += field(&text, "Pss:");
+        let file = memfile::bytes(pid);
+        // What of it is mapped is counted with it.
+        let mapped = if file == 0 { 0 } else { field(&text, "Pss_Shmem:") };
+        sum.resident += field(&text, "Rss:").saturating_sub(mapped) + file;
+        sum.proportional += field(&text, "Pss:").saturating_sub(mapped) + file;
     }
     if sum.resident == 0 { Err(io::Error::other(format!("no memory to be seen of {root}"))) } else { Ok(sum) }
 }

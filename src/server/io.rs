@@ -13,8 +13,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::leaving;
 use super::outbox::Outbox;
-use super::socket::{self, Socket};
+use super::socket::Socket;
 use super::wire::Wire;
 use super::{ConnectionEvent, Observer};
 
@@ -143,7 +144,7 @@ impl Write for ClientIo {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(cx))?;
         if let Some(outbox) = &self.outbox
-            && socket::is_short(bufs)
+            && leaving::is_short(bufs)
         {
             let put = outbox.put(&self.socket, bufs);
             self.put = true;

@@ -20,6 +20,7 @@ mod drain;
 pub mod guard;
 mod hints;
 mod io;
+mod leaving;
 mod limit;
 mod listen;
 mod outbox;

@@ -1,6 +1,5 @@
 //! A client's socket, and what it has not taken yet.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
@@ -16,16 +15,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::leaving;
 use super::wire::Wire;
-
-/// What is no longer than this leaves in one piece: to the kernel a list of pieces costs more than a copy of so few bytes does to
-/// us.
-const GATHERED: usize = 4096;
-
-thread_local! {
-    /// Where the pieces of a short answer are put together. Empty between two writes.
-    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Shared by the connection and by the outbox that sends for it.
 pub(super) struct Socket {
@@ -111,13 +102,7 @@ impl Socket {
 
     /// Writes some of `bufs`, before which there must be nothing left to be written.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let mut state = self.state.lock();
-        let stream = Pin::new(&mut state.stream);
-        match bufs {
-            [all] => stream.poll_write(cx, all),
-            _ if is_short(bufs) => gathered(bufs, |bytes| stream.poll_write(cx, bytes)),
-            _ => stream.poll_write_vectored(cx, bufs),
-        }
+        leaving::poll_write(&mut self.state.lock().stream, cx, bufs)
     }
 
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -128,21 +113,6 @@ impl Socket {
     pub(super) fn reset_at_close(&self) {
         let _ = SockRef::from(self.state.lock().stream.inner()).set_linger(Some(Duration::ZERO));
     }
-}
-
-/// Whether they leave in one piece.
-pub(super) fn is_short(bufs: &[IoSlice<'_>]) -> bool {
-    bufs.iter().map(|buf| buf.len()).sum::<usize>() <= GATHERED
-}
-
-/// Does with all bytes in one piece what `write` does.
-fn gathered<T>(bufs: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> T) -> T {
-    TOGETHER.with_borrow_mut(|together| {
-        bufs.iter().for_each(|buf| together.extend_from_slice(buf));
-        let written = write(together);
-        together.clear();
-        written
-    })
 }
 
 #[cfg(test)]
@@ -188,23 +158,5 @@ pub(super) mod tests {
             tokio::task::yield_now().await;
         }
         poll_fn(|cx| socket.poll_rest(cx)).await.unwrap_err();
-    }
-
-    fn slices<'a>(pieces: &[&'a [u8]]) -> Vec<IoSlice<'a>> {
-        pieces.iter().map(|piece| IoSlice::new(piece)).collect()
-    }
-
-    #[test]
-    fn what_is_gathered_is_all_there_is_and_nothing_from_before() {
-        let longer = gathered(&slices(&[b"head", b"", b"content"]), <[u8]>::to_vec);
-        let shorter = gathered(&slices(&[b"h", b"c"]), <[u8]>::to_vec);
-        assert_eq!([longer, shorter], [b"headcontent".to_vec(), b"hc".to_vec()]);
-    }
-
-    #[test]
-    fn only_short_answers_are_gathered() {
-        let longest = [b'x'; GATHERED - 1];
-        assert!(is_short(&slices(&[b"h", &longest])));
-        assert!(!is_short(&slices(&[b"he", &longest])));
     }
 }

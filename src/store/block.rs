@@ -2,7 +2,8 @@
 //!
 //! As a rule they lie behind their charge, in one allocation with it. Where that is what makes them too long for a size of
 //! jemalloc's that they just fit, as 256 bytes and 64 KiB do, they lie apart from it, in an allocation of just their length.
-//! Where jemalloc gives more than they need, other bytes that go with them may fit behind them.
+//! Where jemalloc gives more than they need, other bytes that go with them may fit behind them. Long ones lie where the kernel can
+//! send them without a copy.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use triomphe::HeaderSlice;
 
+use crate::memfile::{self, Extent};
 use crate::store::budget::{Budget, Charge, allocated};
 
 /// What goes with bytes in one allocation: the count of those who hold them, and their owner.
@@ -41,20 +43,40 @@ struct Owner {
 /// Bytes that lie elsewhere. Their length tells how much is charged for them, so it is not kept.
 #[derive(Debug)]
 pub(super) struct Apart {
-    bytes: Box<[u8]>,
+    bytes: Elsewhere,
     budget: Arc<Budget>,
+}
+
+#[derive(Debug)]
+enum Elsewhere {
+    Heap(Box<[u8]>),
+    File(Extent),
 }
 
 impl Block {
     /// A copy of all `parts`, one after the other. `None`: there is no memory for it.
     pub(super) fn of(parts: &[&[u8]], budget: &Arc<Budget>) -> Option<Self> {
         let len = parts.iter().map(|part| part.len()).sum();
+        if let Some(apart) = Apart::in_file(parts, len, budget) {
+            return Some(Self::Apart(triomphe::Arc::new(apart)));
+        }
         if is_together(len) {
             return Together::new(parts, len, budget).map(Self::Together);
         }
         // Charged first: the memory is not touched before it is granted.
         let granted = budget.take(size(len));
-        granted.then(|| Self::Apart(triomphe::Arc::new(Apart::new(parts.concat(), budget.clone()))))
+        granted.then(|| {
+            let bytes = Elsewhere::Heap(parts.concat().into());
+            Self::Apart(triomphe::Arc::new(Apart { bytes, budget: budget.clone() }))
+        })
+    }
+
+    /// Bytes of memory that it takes, its handle not counted.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Together(together) => together.size(),
+            Self::Apart(apart) => apart.size(),
+        }
     }
 
     /// The bytes.
@@ -126,27 +148,51 @@ impl AsRef<[u8]> for Block {
 }
 
 impl Apart {
-    /// [`size`] of the bytes has been taken from the budget.
-    fn new(bytes: Vec<u8>, budget: Arc<Budget>) -> Self {
-        Self { bytes: bytes.into(), budget }
+    /// Where the kernel can send it from. `None`: it is no such length, or there is no memory or no room for it.
+    fn in_file(parts: &[&[u8]], len: usize, budget: &Arc<Budget>) -> Option<Self> {
+        if !(memfile::SHORTEST..=memfile::LONGEST).contains(&len) {
+            return None;
+        }
+        let size = Extent::size(len) + APART;
+        if !budget.take(size) {
+            return None;
+        }
+        match Extent::of(parts) {
+            Some(extent) => Some(Self { bytes: Elsewhere::File(extent), budget: budget.clone() }),
+            None => {
+                budget.give_back(size as u64);
+                None
+            }
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.bytes {
+            Elsewhere::Heap(bytes) => bytes,
+            Elsewhere::File(extent) => extent.bytes(),
+        }
     }
 
     pub(super) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
+
+    /// Bytes of memory that it takes, its handle not counted.
+    pub(super) fn size(&self) -> usize {
+        match &self.bytes {
+            Elsewhere::Heap(bytes) => size(bytes.len()),
+            Elsewhere::File(extent) => Extent::size(extent.bytes().len()) + APART,
+        }
+    }
 }
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        self.budget.give_back(size(self.bytes.len()) as u64);
+        self.budget.give_back(self.size() as u64);
     }
 }
 
-/// Bytes of memory that a block of `len` bytes takes, its handle not counted.
+/// The same of a block of `len` bytes on the heap.
 pub(super) fn size(len: usize) -> usize {
     if is_together(len) { allocated(len + BESIDE) } else { allocated(len) + APART }
 }
@@ -179,14 +225,16 @@ mod tests {
     fn every_length_comes_out_as_it_went_in_and_is_given_back() {
         let budget = Budget::new(1 << 20);
         let content: Vec<u8> = (0..70_000_u32).map(|i| i as u8).collect();
-        for len in (0..300).chain([999, 1000, 1001, 1024, 4072, 4073, 4999, 65_535, 65_536, 65_537]) {
+        for len in (0..300).chain([999, 1000, 1001, 1024, 4072, 4073, 4999, 32_767, 32_768, 65_536, 65_537]) {
             let (a, b) = content[..len].split_at(len / 3);
             for parts in [&[a, b][..], &[&content[..len]]] {
                 let block = Block::of(parts, &budget).unwrap();
-                assert_eq!((block.bytes(), budget.used()), (&content[..len], size(len) as u64));
+                let size = block.size() as u64;
+                assert!(size >= len as u64);
+                assert_eq!((block.bytes(), budget.used()), (&content[..len], size));
                 let clone = block.clone();
                 drop(block);
-                assert_eq!((clone.bytes(), budget.used()), (&content[..len], size(len) as u64));
+                assert_eq!((clone.bytes(), budget.used()), (&content[..len], size));
                 drop(clone);
                 assert_eq!(budget.used(), 0, "{len}");
             }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use bytes::{Buf, Bytes};
 
-use crate::store::block::Block;
+use crate::store::block::{self, Block};
 
 /// Bytes on their way: of stored content, or of anything else. Clones and slices share them; nothing is copied, and nothing is
 /// allocated.
@@ -29,6 +29,11 @@ impl Piece {
             Held::Stored { block, from: 0, to } if *to == block.bytes().len() => Some(block),
             _ => None,
         }
+    }
+
+    /// Bytes of memory that it takes, as far as it shares none.
+    pub(super) fn size(&self) -> usize {
+        self.whole().map_or_else(|| block::size(self.len()), Block::size)
     }
 
     /// Its bytes from `from` to before `to`, as far as they exist.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use triomphe::{ArcUnion, ArcUnionBorrow};
 
-use crate::store::block::{self, Apart, Block, Together};
+use crate::store::block::{Apart, Block, Together};
 use crate::store::{Budget, Piece};
 
 /// The longest content, in bytes, that is copied once more to have something behind it.
@@ -95,11 +95,14 @@ impl Sealed {
 
     /// Bytes that its pieces take in memory, as far as it does not share them, with what lies behind them.
     pub(super) fn size(&self) -> u64 {
-        match (&self.0, self.view()) {
-            (Content::Together(together), _) => together.size() as u64,
-            (_, View::One(only)) => block::size(only.len()) as u64,
-            (_, View::Many(many)) => many.pieces.iter().map(|piece| block::size(piece.len()) as u64).sum(),
-        }
+        let size = match &self.0 {
+            Content::Together(together) => together.size(),
+            Content::Other(other) => match other.borrow() {
+                ArcUnionBorrow::First(apart) => apart.get().size(),
+                ArcUnionBorrow::Second(many) => many.get().pieces.iter().map(Piece::size).sum(),
+            },
+        };
+        size as u64
     }
 
     /// A copy with `others` [behind](Self::behind) it, if it is short, and in one piece, and that takes no more room than both
@@ -133,13 +136,12 @@ impl Sealed {
         }
     }
 
-    /// The first and the last byte of its first piece.
+    /// The first and the last byte, if it is short, and in one piece.
     pub(super) fn ends(&self) -> Option<(u8, u8)> {
-        let first = match self.view() {
-            View::One(only) => only,
-            View::Many(many) => many.pieces.first()?,
-        };
-        Some((*first.first()?, *first.last()?))
+        match self.view() {
+            View::One(only) if only.len() <= SHORT => Some((*only.first()?, *only.last()?)),
+            _ => None,
+        }
     }
 
     /// No content at all.
@@ -255,7 +257,7 @@ mod tests {
             assert_eq!(sealed.single().unwrap().len(), len);
             assert_eq!(sealed.pieces().concat(), *sealed.single().unwrap());
             assert_eq!(sealed.slice(0, 0).concat(), [0]);
-            assert_eq!(sealed.ends(), Some((0, (len - 1) as u8)));
+            assert_eq!(sealed.ends(), (len <= SHORT).then_some((0, (len - 1) as u8)));
         }
     }
 
