@@ -29,12 +29,14 @@ const WORTH: usize = 16 * 1024;
 /// The longest extent, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 /// From one slot to the next, in bytes: the largest page that a file in memory may be made of. So two extents never share one.
-const SLOT: usize = 2 * 1024 * 1024;
+const SLOT: u64 = 2 * 1024 * 1024;
 /// What finds no slot lies elsewhere.
 const SLOTS: u32 = 1 << 20;
-const LENGTH: usize = SLOTS as usize * SLOT;
+const LENGTH: u64 = SLOTS as u64 * SLOT;
 /// What memory is taken and given back in, in bytes.
 const PAGE: usize = 4096;
+/// What the kernel needs beside that to find the pages of an extent, in bytes: a node of a tree, and its share of those above.
+const NODE: usize = 640;
 /// Tells whether the system makes such files of the largest pages, an extent from each.
 const LARGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
@@ -80,8 +82,8 @@ impl Extent {
     }
 
     /// Bytes of memory that one of `len` bytes takes.
-    pub fn size(len: usize) -> usize {
-        len.next_multiple_of(PAGE)
+    pub const fn size(len: usize) -> usize {
+        len.next_multiple_of(PAGE) + NODE
     }
 
     /// The bytes.
@@ -92,7 +94,7 @@ impl Extent {
 
     /// Offset in the file.
     fn start(&self) -> u64 {
-        u64::from(self.slot) * SLOT as u64
+        u64::from(self.slot) * SLOT
     }
 }
 
@@ -124,9 +126,9 @@ pub fn send(socket: impl AsFd, bytes: &[u8]) -> Option<io::Result<usize>> {
 }
 
 /// Where in the file `bytes` lie.
-fn offset(bytes: &[u8]) -> Option<(&'static Memory, usize)> {
+fn offset(bytes: &[u8]) -> Option<(&'static Memory, u64)> {
     let memory = MEMORY.get()?.as_ref()?;
-    let offset = bytes.as_ptr().addr().checked_sub(memory.mapped.load(Ordering::Relaxed).addr())?;
+    let offset = bytes.as_ptr().addr().checked_sub(memory.mapped.load(Ordering::Relaxed).addr())? as u64;
     (offset < LENGTH).then_some((memory, offset))
 }
 
@@ -157,7 +159,7 @@ impl Memory {
         use rustix::process::{Resource, getrlimit};
 
         // The kernel would end the process for going beyond it.
-        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < LENGTH as u64) {
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < LENGTH) {
             return Err(io::Error::other("the limit on file sizes (ulimit -f) is too low"));
         }
         let large = std::fs::read_to_string(LARGE_PAGES).unwrap_or_default();
@@ -166,16 +168,16 @@ impl Memory {
             return Err(io::Error::other("pages are large, and each would hold one piece of content"));
         }
         let file = File::from(memfd_create("larder", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-        file.set_len(LENGTH as u64)?;
+        file.set_len(LENGTH)?;
         fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         // SAFETY: a new mapping, where the kernel likes, and what is said of it changes nothing of it. The file is sealed, so it
         // never ends before the mapping does.
         #[allow(unsafe_code, reason = "a hit of 64 KiB takes two thirds of the time: docs/performance.md")]
         let mapped = unsafe {
             let flags = MapFlags::SHARED | MapFlags::NORESERVE;
-            let mapped = mmap(std::ptr::null_mut(), LENGTH, ProtFlags::READ, flags, &file, 0)?;
+            let mapped = mmap(std::ptr::null_mut(), LENGTH as usize, ProtFlags::READ, flags, &file, 0)?;
             // A core dump would look for every page that there may be.
-            madvise(mapped, LENGTH, Advice::LinuxDontDump)?;
+            madvise(mapped, LENGTH as usize, Advice::LinuxDontDump)?;
             mapped
         };
         Ok(Self {
@@ -187,7 +189,7 @@ impl Memory {
     }
 
     fn bytes<'a>(&self, extent: &'a Extent) -> &'a [u8] {
-        let start = self.mapped.load(Ordering::Relaxed).wrapping_add(extent.slot as usize * SLOT);
+        let start = self.mapped.load(Ordering::Relaxed).wrapping_add(extent.start() as usize);
         // SAFETY: a slot and its length lie within the mapping, which is never undone. They were written before the
         // extent was there, and nobody writes to the slot before it is gone, to which `'a` is bound.
         #[allow(unsafe_code, reason = "as above: who does not send from the file reads the mapping")]
@@ -200,13 +202,13 @@ impl Memory {
         use rustix::fs::{FallocateFlags, fallocate};
 
         let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        Ok(fallocate(&self.file, hole, extent.start(), SLOT as u64)?)
+        Ok(fallocate(&self.file, hole, extent.start(), SLOT)?)
     }
 
-    fn send(&self, socket: impl AsFd, offset: usize, len: usize) -> Option<io::Result<usize>> {
+    fn send(&self, socket: impl AsFd, mut offset: u64, len: usize) -> Option<io::Result<usize>> {
         use rustix::io::Errno;
 
-        match rustix::fs::sendfile(socket, &self.file, Some(&mut (offset as u64)), len) {
+        match rustix::fs::sendfile(socket, &self.file, Some(&mut offset), len) {
             Err(Errno::INVAL | Errno::NOSYS) => None,
             sent => Some(sent.map_err(io::Error::from)),
         }
@@ -227,7 +229,7 @@ impl Memory {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn send(&self, _: impl AsFd, _: usize, _: usize) -> Option<io::Result<usize>> {
+    fn send(&self, _: impl AsFd, _: u64, _: usize) -> Option<io::Result<usize>> {
         None
     }
 }
@@ -319,7 +321,7 @@ mod tests {
         };
         let many: Vec<Extent> = (0..100).map(|_| Extent::of(&[&[1; 40_000]]).unwrap()).collect();
         let with = taken();
-        let size = Extent::size(40_000) as u64;
+        let size = 40_960;
         assert!(with >= 100 * size);
         drop(many);
         // Other tests of this process hold a few.
