@@ -10,7 +10,7 @@ use crate::app::StartError;
 use crate::clock::{Clock, Moment};
 use crate::request::Engine;
 use crate::store::Reclaiming;
-use crate::validity::Sequence;
+use crate::validity::{Sequence, Sweeping};
 
 /// How often room is made in the store when nothing calls for it at once.
 const TICK: Duration = Duration::from_millis(50);
@@ -19,14 +19,17 @@ const TICK: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(5);
 /// The same in times of what the last walk took, if that is longer: walking is never what the thread mostly does.
 const IDLE_PER_WALK: u32 = 4;
-/// The pause between two steps of freeing what purges have killed and what has outlived its use: the walk takes a small
-/// share of a core, and never long at a time: less than a hundredth, so that the p99 of hits does not show it. A million responses take eight minutes.
+/// The pause between two steps of freeing what purges have killed and what has outlived its use, or of sweeping the log: each
+/// takes a small share of a core, and never long at a time: less than a hundredth, so that the p99 of hits does not show it. A
+/// million responses take eight minutes to walk over, and their cells half a minute to sweep.
 const REST: Duration = Duration::from_millis(8);
-/// How often the log forgets what no stored response needs any more.
+/// The same while the log is crowded. A sweep goes over a quarter of a million cells a second then, which is more than come
+/// meanwhile, and takes some ten seconds at the most, since a step is a whole shard at least.
+const HASTE: Duration = Duration::from_millis(1);
+/// How often the log forgets what no stored response needs any more: from the beginning of a sweep to that of the next.
 const SWEEP: Duration = Duration::from_secs(30);
 /// The same when it is crowded. Flights that take longer than this may go unstored.
 const EARLY_SWEEP: Duration = Duration::from_secs(5);
-
 /// How often it is seen whether the tokens have changed.
 const RELOAD: Duration = Duration::from_secs(1);
 
@@ -50,14 +53,18 @@ pub(super) fn start(
 struct Chores<'a> {
     engine: &'a Engine,
     clock: Clock,
-    swept: Moment,
     reloaded: Moment,
+    /// When the last sweep began.
+    swept: Moment,
+    sweeping: Option<Sweeping<'a>>,
     /// The last purge whose dead are freed, or are being freed.
     reclaimed: Sequence,
     /// When the last walk began, and when the next begins at the latest.
     began: Moment,
     due: Moment,
     reclaiming: Option<Reclaiming<'a>>,
+    /// When it took its last step.
+    walked: Moment,
 }
 
 impl<'a> Chores<'a> {
@@ -66,18 +73,24 @@ impl<'a> Chores<'a> {
         Self {
             engine,
             clock,
-            swept: now,
             reloaded: now,
+            swept: now,
+            sweeping: None,
             reclaimed: Sequence::default(),
             began: now,
             due: now + IDLE,
             reclaiming: None,
+            walked: now,
         }
     }
 
     /// How long the thread may rest.
     fn pause(&self) -> Duration {
-        if self.reclaiming.is_some() { REST } else { TICK }
+        match (&self.sweeping, &self.reclaiming) {
+            (Some(_), _) if self.engine.log().is_crowded() => HASTE,
+            (None, None) => TICK,
+            _ => REST,
+        }
     }
 
     /// Does a bounded piece of what is to be done.
@@ -91,6 +104,11 @@ impl<'a> Chores<'a> {
 
     fn reclaim(&mut self, now: Moment) {
         if let Some(reclaiming) = &mut self.reclaiming {
+            // A sweep in haste is none of its business.
+            if now.since(self.walked) < REST {
+                return;
+            }
+            self.walked = now;
             if reclaiming.step() {
                 return;
             }
@@ -113,10 +131,16 @@ impl<'a> Chores<'a> {
     }
 
     fn sweep(&mut self, now: Moment) {
-        let since = now.since(self.swept);
-        if since >= SWEEP || (since >= EARLY_SWEEP && self.engine.log().is_crowded()) {
+        if let Some(sweeping) = &mut self.sweeping {
+            if sweeping.step() {
+                return;
+            }
+            self.sweeping = None;
+        }
+        let (log, since) = (self.engine.log(), now.since(self.swept));
+        if since >= SWEEP || (since >= EARLY_SWEEP && log.is_crowded()) {
             self.swept = now;
-            self.engine.log().sweep();
+            self.sweeping = Some(log.sweep_in_steps());
         }
     }
 }
@@ -131,7 +155,7 @@ mod tests {
     use crate::policy::validation::Validators;
     use crate::policy::vary::Variant;
     use crate::store::{Entry, Extent, Head, NewEntry, Sealed, SharedEntry};
-    use crate::validity::{Log, Stamp, Subjects};
+    use crate::validity::{Fact, Kind, Log, Stamp, Subject, Subjects};
     use http::{HeaderMap, StatusCode};
 
     const CONFIG: &str = "[[upstream]]\nname = \"origin\"\nservers = [\"http://127.0.0.1:9\"]\n";
@@ -151,19 +175,53 @@ mod tests {
         assert!(log.intern(&Subjects::address("a.example", url), log.published()).is_some());
     }
 
+    /// Goes on until the sweep that is under way is over. How many turns it took.
+    fn sweep_out(chores: &mut Chores<'_>, time: &Manual) -> u32 {
+        let mut turns = 0;
+        while chores.sweeping.is_some() {
+            time.advance(chores.pause());
+            chores.go_on();
+            turns += 1;
+        }
+        turns
+    }
+
     #[test]
     fn the_log_forgets_what_nobody_holds_at_every_sweep() {
         let (engine, time) = (engine(), Manual::new());
         let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
         for _ in 0..2 {
             ask_for(engine.log(), "a.example/");
-            time.advance(SWEEP - INSTANT);
+            let began = chores.swept;
+            time.advance(SWEEP - INSTANT - chores.clock.moment().since(began));
             chores.go_on();
-            assert!(engine.log().figures().cells > 0, "it is not time yet");
+            assert!(chores.sweeping.is_none(), "it is not time yet");
             time.advance(INSTANT);
             chores.go_on();
+            assert_eq!(chores.pause(), REST);
+            sweep_out(&mut chores, &time);
             assert_eq!(engine.log().figures().cells, 0);
+            assert_eq!(chores.swept.since(began), SWEEP, "from beginning to beginning");
         }
+    }
+
+    #[test]
+    fn a_sweep_takes_its_time_and_the_next_waits_for_it() {
+        let (engine, time) = (engine(), Manual::new());
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        time.advance(SWEEP);
+        chores.go_on();
+        let began = chores.swept;
+        // As if each step took that long.
+        for _ in 0..10 {
+            time.advance(SWEEP / 5);
+            chores.go_on();
+            assert!(chores.sweeping.is_some() && chores.swept == began, "one after the other");
+        }
+        ask_for(engine.log(), "a.example/");
+        sweep_out(&mut chores, &time);
+        assert!(chores.swept.since(began) > SWEEP, "the next is overdue, and begins at once");
+        assert_eq!(engine.log().figures().cells, 0);
     }
 
     /// Stores a response that is fresh for so long.
@@ -196,30 +254,95 @@ mod tests {
         (0..100).for_each(|i| store(&engine, &format!("a.example/{i}"), Duration::from_secs(1)));
         store(&engine, "a.example/lasting", Duration::from_secs(3600));
         time.advance(keep);
-        (0..50).for_each(|_| chores.go_on());
+        let walk = |chores: &mut Chores<'_>| {
+            (0..50).for_each(|_| {
+                chores.go_on();
+                time.advance(REST);
+            });
+        };
+        walk(&mut chores);
         assert_eq!(engine.store().figures().entries, 101, "validators are kept for that long");
         // A round of rest, and a walk.
         time.advance(IDLE);
-        (0..50).for_each(|_| {
-            chores.go_on();
-            time.advance(REST);
-        });
+        walk(&mut chores);
         engine.store().tick();
         assert_eq!(engine.store().figures().entries, 1);
     }
 
     #[test]
-    fn a_crowded_log_is_swept_early() {
+    fn a_crowded_log_is_swept_early_and_in_haste() {
         let (engine, time) = (engine(), Manual::new());
         let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
         for _ in 0..2 {
             (0..20_000).for_each(|i| ask_for(engine.log(), &format!("a.example/{i}")));
-            time.advance(EARLY_SWEEP - INSTANT);
+            time.advance(EARLY_SWEEP - INSTANT - chores.clock.moment().since(chores.swept));
             chores.go_on();
-            assert!(engine.log().is_crowded(), "flights need their time");
+            assert!(engine.log().is_crowded() && chores.sweeping.is_none(), "flights need their time");
             time.advance(INSTANT);
             chores.go_on();
+            assert_eq!(chores.pause(), HASTE);
+            assert!(sweep_out(&mut chores, &time) > 20_000 / 512, "of some hundred cells each");
             assert_eq!(engine.log().figures().cells, 0);
         }
+    }
+
+    #[test]
+    fn a_walk_keeps_its_pace_while_a_sweep_is_in_haste() {
+        let time = Manual::new();
+        let engine = engine_by(&Clock::manual(time.clone()));
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        (0..400).for_each(|i| store(&engine, &format!("a.example/{i}"), SWEEP));
+        engine
+            .log()
+            .publish(&[Fact { subject: Subject::Everything, kind: Kind::Hard }], Moment::from_nanos(1));
+        (0..20_000).for_each(|i| ask_for(engine.log(), &format!("b.example/{i}")));
+        time.advance(EARLY_SWEEP);
+        chores.go_on();
+        let mut stored = vec![engine.store().figures().entries];
+        for _ in 0..8 {
+            assert_eq!(chores.pause(), HASTE);
+            time.advance(HASTE);
+            chores.go_on();
+            engine.store().tick();
+            stored.push(engine.store().figures().entries);
+        }
+        let steps = stored.windows(2).filter(|entries| entries[1] < entries[0]).count();
+        assert_eq!(steps, 1, "in the time of a rest: {stored:?}");
+    }
+
+    /// How many cells come in a second.
+    const CHURN: u64 = 20_000;
+
+    /// So many come for a quarter of a minute, and nobody holds them. How many there are at the most.
+    fn peak(come: impl Fn(&Log, &str)) -> u64 {
+        let (engine, time) = (engine(), Manual::new());
+        let log = engine.log();
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        let (mut elapsed, mut came, mut peak) = (Duration::ZERO, 0, 0);
+        while elapsed < 3 * EARLY_SWEEP + Duration::from_secs(1) {
+            elapsed += chores.pause();
+            let due = CHURN * elapsed.as_millis() as u64 / 1000;
+            (came..due).for_each(|i| come(log, &format!("a.example/{i}")));
+            came = due;
+            peak = peak.max(log.figures().cells);
+            time.advance(chores.pause());
+            chores.go_on();
+        }
+        peak
+    }
+
+    /// What comes from one sweep to the next, as if those were done at once; and half a second for their steps.
+    #[test]
+    fn what_nobody_holds_stays_bounded_however_fast_it_comes() {
+        let most = |sweeps: u32| {
+            CHURN * (sweeps * EARLY_SWEEP + Duration::from_millis(500)).as_millis() as u64 / 1000
+        };
+        let asked_for = peak(ask_for);
+        assert!(asked_for < most(1), "{asked_for}");
+        // Facts stay for a whole sweep.
+        let purged = peak(|log, url| {
+            log.publish(&[Fact { subject: Subject::Url(url), kind: Kind::Hard }], Moment::from_nanos(1));
+        });
+        assert!(purged < most(2), "{purged}");
     }
 }

@@ -20,7 +20,8 @@
 //!   have [learned](touched) something since.
 //! - Facts about **prefixes** lie in a [tree](prefixes), which a check walks along the URL, if it has not been purged
 //!   by any prefix since the last check. The sweep hands old ones on to the cells of the URLs that they speak of.
-//! - What nobody holds and nobody in flight can ask for is [forgotten](table), so that the log stays bounded.
+//! - What nobody holds and nobody in flight can ask for is [forgotten](table), so that the log stays bounded. A sweep does
+//!   that, [in steps](Sweeping) between which anything may happen.
 //! - Cells also carry the **tally** of what is stored of their subject: whoever stores a response [holds](Marks::hold)
 //!   its marks, so that counting costs nothing on a hit, and a look at a tally no iteration.
 //!
@@ -58,7 +59,7 @@ mod races;
 pub use cell::Tally;
 pub use facts::Purged;
 pub use figures::Figures;
-pub use log::{Alive, Log};
+pub use log::{Alive, Log, Sweeping};
 pub use marks::Marks;
 pub use selector::Selector;
 pub use stamp::{Sequence, Stamp};

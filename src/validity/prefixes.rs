@@ -5,8 +5,9 @@
 //!
 //! Nobody holds a prefix as responses hold their cells, so it cannot be seen whether a fact is still of use. Instead
 //! it is handed on: the sweep tells an old fact to the cell of each URL that it speaks of, and forgets it then. Facts
-//! come in two generations, so that forgetting is one step however many there are: what is told is the elder
-//! generation, as a whole, and then the younger becomes the elder.
+//! come in generations, so that forgetting is one step however many there are: a sweep takes its leave of the eldest as
+//! a whole. When one begins, each generation becomes the next elder, so that what is published while it is under way, which
+//! takes its time, is as young to the next as what came after it.
 
 use super::facts::Facts;
 use super::figures::Figures;
@@ -26,9 +27,14 @@ pub(super) struct Prefixes {
 
 #[derive(Debug, Default)]
 struct Generations {
+    /// Published since the last sweep began.
     young: Tree,
-    /// INVARIANT: never changed, only replaced: the sweep reads it without the lock.
-    old: Arc<Tree>,
+    /// Published between the beginnings of the last sweep and the one before it.
+    old: Tree,
+    /// Those that cells are being told of: none, if no sweep is under way.
+    /// INVARIANT: never changed, only replaced, since the sweep reads it without the lock; and by something else only
+    /// when all cells have been told of it: until then whoever makes a cell finds it here.
+    leaving: Arc<Tree>,
     /// The youngest fact that was dropped.
     /// INVARIANT: raised while the lock is held for the drop, and read together with the trees by whoever makes the
     /// cell of a URL: a cell is told of every fact of the past, or told that there may have been more.
@@ -49,8 +55,7 @@ impl Prefixes {
 
     /// What is remembered about `url`. What is not is in its cell, to be read after this returned.
     pub(super) fn about(&self, url: &[u8]) -> Facts {
-        let generations = self.generations.read();
-        generations.old.about(url).and(generations.young.about(url))
+        self.generations.read().about(url)
     }
 
     /// What is remembered about `url`, and the number of the youngest fact that is not. To be called under the lock that
@@ -61,28 +66,39 @@ impl Prefixes {
             return (Facts::NONE, Sequence(0));
         }
         let generations = self.generations.read();
-        (generations.old.about(url).and(generations.young.about(url)), generations.forgotten)
+        (generations.about(url), generations.forgotten)
     }
 
-    /// The facts that are forgotten next.
-    pub(super) fn old(&self) -> Arc<Tree> {
-        self.generations.read().old.clone()
+    /// A sweep begins: the facts that it is to tell cells of. If another has not come to its end, they are the same.
+    pub(super) fn hand_on(&self) -> Arc<Tree> {
+        let mut generations = self.generations.write();
+        if generations.leaving.youngest() == Sequence(0) {
+            let young = std::mem::take(&mut generations.young);
+            generations.leaving = Arc::new(std::mem::replace(&mut generations.old, young));
+        }
+        generations.leaving.clone()
     }
 
-    /// Forgets `told`, if it is still the elder generation. All cells of URLs that there are have been told of it.
+    /// Forgets `told`, if it is not yet forgotten. All cells of URLs that there are have been told of it.
     pub(super) fn forget(&self, told: &Arc<Tree>) {
         let mut generations = self.generations.write();
-        if Arc::ptr_eq(&generations.old, told) {
+        if Arc::ptr_eq(&generations.leaving, told) {
             generations.forgotten = generations.forgotten.max(told.youngest());
             // The caller has `told` yet: it is freed after the lock is released.
-            generations.old = Arc::new(std::mem::take(&mut generations.young));
+            generations.leaving = Arc::default();
         }
     }
 
-    /// Nodes and bytes of both trees.
+    /// Nodes and bytes of all trees.
     pub(super) fn figures(&self) -> Figures {
         let generations = self.generations.read();
         let of = |tree: &Tree| Figures { cells: tree.len() as u64, bytes: tree.size() as u64 };
-        of(&generations.young) + of(&generations.old)
+        of(&generations.young) + of(&generations.old) + of(&generations.leaving)
+    }
+}
+
+impl Generations {
+    fn about(&self, url: &[u8]) -> Facts {
+        self.leaving.about(url).and(self.old.about(url)).and(self.young.about(url))
     }
 }

@@ -1,6 +1,6 @@
 //! Races, played out step by step: each test is one order of events that two threads could fall into.
 
-use super::log::Log;
+use super::log::{Log, Sweeping};
 use super::marks::Marks;
 use super::stamp::{Sequence, Stamp};
 use super::subject::{Fact, Kind, Subject, Subjects};
@@ -8,6 +8,7 @@ use super::sync::Arc;
 use crate::clock::Moment;
 
 const TAG: Subject<'static> = Subject::Tag("t");
+
 fn now() -> Moment {
     Moment::from_nanos(1)
 }
@@ -142,6 +143,117 @@ fn a_sweep_between_purge_and_arrival_does_not_hide_the_purge() {
         }
     }
     panic!("the fact was neither found nor said to be forgotten");
+}
+
+/// With few shards, so that a sweep can be stopped before each of them.
+fn few_shards() -> Arc<Log> {
+    Log::with_shards(4, 1, 16)
+}
+
+/// All that a sweep of [`few_shards`] passes.
+const PARTS: usize = 10;
+
+/// A sweep that has passed so many of them.
+fn sweep_up_to(log: &Log, parts: usize) -> Sweeping<'_> {
+    let mut sweeping = log.sweep_in_steps();
+    (0..parts).for_each(|_| assert!(sweeping.pass().is_some()));
+    sweeping
+}
+
+fn go_on(mut sweeping: Sweeping<'_>) {
+    while sweeping.step() {}
+}
+
+/// Some fall into each shard.
+fn urls(what: &str) -> Vec<String> {
+    (0..32).map(|i| format!("a.example/x/{what}/{i}")).collect()
+}
+
+fn arrive_at(log: &Log, url: &str, sent: Sequence) -> Option<(Marks, Stamp)> {
+    let subjects = Subjects { tags: &["t"], ..Subjects::address("a.example", url) };
+    Some((log.intern(&subjects, sent)?, Stamp::new(sent)))
+}
+
+/// Whether all of them, which were sent before a purge, are dead or not to be stored, however often one looks.
+fn are_gone(log: &Log, urls: &[String], sent: Sequence) -> bool {
+    let is_gone = |url: &String| {
+        arrive_at(log, url, sent).is_none_or(|(marks, stamp)| log.check(&marks, &stamp).is_none())
+    };
+    urls.iter().all(is_gone)
+}
+
+/// Kills: prefixes forgotten before the last shard was told, or before it was passed at all.
+#[test]
+fn a_sweep_hides_no_purge_wherever_it_is_interrupted_or_given_up() {
+    let (before, new) = (urls("before"), urls("new"));
+    for subject in [Subject::Prefix("a.example/x/"), TAG, Subject::Host("a.example"), Subject::Everything] {
+        for (passed, gives_up) in (0..=PARTS).flat_map(|passed| [(passed, false), (passed, true)]) {
+            let log = few_shards();
+            let sent = log.published();
+            let arrive = |url: &String| arrive_at(&log, url, sent).unwrap();
+            let held: Vec<(Marks, Stamp)> = before.iter().map(arrive).collect();
+            log.publish(&[Fact { subject, kind: Kind::Hard }], now());
+            let are_dead = || held.iter().all(|(marks, stamp)| log.check(marks, stamp).is_none());
+            log.sweep();
+            let sweeping = sweep_up_to(&log, passed);
+            let what = format!("{subject:?} after {passed} shards");
+            assert!(are_dead() && are_gone(&log, &before, sent) && are_gone(&log, &new, sent), "{what}");
+            let young: Vec<_> =
+                new.iter().map(|url| arrive_at(&log, url, log.published()).unwrap()).collect();
+            if gives_up {
+                drop(sweeping);
+            } else {
+                go_on(sweeping);
+            }
+            for _ in 0..3 {
+                assert!(are_dead() && are_gone(&log, &before, sent) && are_gone(&log, &new, sent), "{what}");
+                assert!(young.iter().all(|(marks, stamp)| log.check(marks, stamp).is_some()), "{what}");
+                log.sweep();
+            }
+        }
+    }
+}
+
+/// However long a sweep takes: flights that were sent before a purge are known for a whole one.
+///
+/// Kills: what is old taken at the end of a sweep, or at its first step.
+#[test]
+fn what_is_purged_during_a_sweep_outlasts_the_next() {
+    for subject in [TAG, Subject::Prefix("a.example/"), Subject::Url("a.example/x")] {
+        for passed in 0..=PARTS {
+            let log = few_shards();
+            let sent = log.published();
+            let sweeping = sweep_up_to(&log, passed);
+            log.publish(&[Fact { subject, kind: Kind::Hard }], now());
+            go_on(sweeping);
+            log.sweep();
+            let marks = log.intern(&subjects(), sent).expect("it is not forgotten");
+            assert!(log.check(&marks, &Stamp::new(sent)).is_none(), "{subject:?} after {passed} shards");
+            drop(marks);
+            log.sweep();
+            assert!(log.intern(&subjects(), sent).is_none(), "{subject:?} after {passed} shards");
+        }
+    }
+}
+
+/// Of two at a time, the first to come to its end has told all cells, whichever that is.
+#[test]
+fn sweeps_that_overlap_hide_no_purge() {
+    let (before, new) = (urls("before"), urls("new"));
+    for (passed, elder_ends_first) in (0..=PARTS).flat_map(|passed| [(passed, false), (passed, true)]) {
+        let log = few_shards();
+        let sent = log.published();
+        let held: Vec<_> = before.iter().map(|url| arrive_at(&log, url, sent).unwrap()).collect();
+        log.publish(&[Fact { subject: Subject::Prefix("a.example/x/"), kind: Kind::Hard }], now());
+        log.sweep();
+        let (elder, younger) = (sweep_up_to(&log, passed), sweep_up_to(&log, PARTS - passed));
+        let (first, second) = if elder_ends_first { (elder, younger) } else { (younger, elder) };
+        for sweeping in [first, second, log.sweep_in_steps()] {
+            go_on(sweeping);
+            assert!(held.iter().all(|(marks, stamp)| log.check(marks, stamp).is_none()), "after {passed}");
+            assert!(are_gone(&log, &before, sent) && are_gone(&log, &new, sent), "after {passed}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Finds the cell of a subject by its name, and forgets cells that have become pointless.
 //!
 //! A cell is of use as long as a response holds it, and as long as a flight may still come for it that was sent before
-//! its youngest fact. The first shows in how many hold it. The second is bounded in time: [`Table::sweep`] drops a
+//! its youngest fact. The first shows in how many hold it. The second is bounded in time: [`Part::sweep`] drops a
 //! cell that nobody holds once its fact is a whole sweep old, and remembers in `forgotten` how young the facts were
 //! that went so. A flight older than that cannot be told whether it was purged, and is told so.
 
@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 
 use super::cell::{Cell, Role, Tally};
 use super::facts::Facts;
-use super::figures::Figures;
+use super::figures::{Figures, Totals};
 use super::prefixes::Prefixes;
 use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, RandomState};
@@ -39,6 +39,8 @@ pub(super) struct Table {
     /// of `forgotten`; and of those that are about to be by a sweep, which passes its shard before they go.
     prefixes: Option<Arc<Prefixes>>,
     touched: Arc<Touched>,
+    /// INVARIANT: changed as a shard is and under its lock, so that nobody takes off what is not added yet.
+    totals: Totals,
 }
 
 /// The cells whose names fall into one part of a table.
@@ -50,12 +52,26 @@ struct Shard {
     bytes: usize,
 }
 
+/// A shard, for a sweep to pass.
+pub(super) struct Part<'a> {
+    table: &'a Table,
+    shard: &'a Mutex<Shard>,
+}
+
 /// What is forgotten in one sweep.
 pub(super) struct Sweep {
     /// Facts numbered up to this.
     pub(super) old: Sequence,
     /// And these, which cells are told of that stay.
     pub(super) told: Arc<Tree>,
+}
+
+/// What a sweep has seen in a shard.
+pub(super) struct Swept {
+    /// So many cells, before some of them went.
+    pub(super) cells: usize,
+    /// Of those that stay, what is held.
+    pub(super) held: Figures,
 }
 
 impl Table {
@@ -73,6 +89,7 @@ impl Table {
             forgotten: AtomicU64::new(0),
             prefixes,
             touched,
+            totals: Totals::default(),
         }
     }
 
@@ -143,44 +160,49 @@ impl Table {
         best.map(|Reverse((entries, Reverse(name)))| (name, entries)).collect()
     }
 
-    /// Drops cells that nobody holds and whose facts are old; tells those that stay of what is forgotten elsewhere.
-    /// Returns how much is held.
-    pub(super) fn sweep(&self, sweep: &Sweep) -> Figures {
-        self.shards.iter().map(|shard| self.sweep_shard(&mut shard.lock(), sweep)).sum()
+    /// All its shards.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.shards.iter().map(|shard| Part { table: self, shard })
     }
 
-    fn sweep_shard(&self, shard: &mut Shard, sweep: &Sweep) -> Figures {
+    fn sweep(&self, shard: &mut Shard, sweep: &Sweep) -> Swept {
+        let before = shard.figures();
         let tells = self.prefixes.is_some() && sweep.told.youngest() > Sequence(0);
         let mut held = Figures::default();
         let mut bytes = 0;
         shard.cells.retain(|cell| {
             let is_held = cell.is_shared();
-            let fact = cell.facts().youngest();
-            if !is_held && fact <= sweep.old {
-                self.forgotten.fetch_max(fact.0, Ordering::Relaxed);
-                return false;
+            if !is_held {
+                let fact = cell.facts().youngest();
+                if fact <= sweep.old {
+                    self.forgotten.fetch_max(fact.0, Ordering::Relaxed);
+                    return false;
+                }
             }
             if tells {
                 cell.learn(sweep.told.about(cell.name()));
             }
-            bytes += cell.size();
+            let size = cell.size();
+            bytes += size;
             if is_held {
-                held = held + Figures { cells: 1, bytes: cell.size() as u64 };
+                held = held + Figures { cells: 1, bytes: size as u64 };
             }
             true
         });
         shard.bytes = bytes;
-        // Growing back costs as much as it took to get here, so room for twice as many stays.
-        if shard.cells.capacity() > 4 * shard.cells.len().max(16) {
+        self.totals.change(before, shard.figures());
+        // Growing back costs as much as it took to get here, so room for twice as many stays; and none for none, since there are
+        // many shards.
+        if shard.cells.capacity() > 4 * shard.cells.len() {
             let wanted = 2 * shard.cells.len();
             shard.cells.shrink_to(wanted, |cell| self.hash(cell.name()));
         }
-        held
+        Swept { cells: before.cells as usize, held }
     }
 
-    /// How much is in the table. Asks one shard after the other.
+    /// How much is in the table.
     pub(super) fn figures(&self) -> Figures {
-        self.shards.iter().map(|shard| shard.lock().figures()).sum()
+        self.totals.get()
     }
 
     /// What is known about a name without asking its cell, and the number of the youngest fact that may have been
@@ -199,8 +221,10 @@ impl Table {
     fn insert(&self, shard: &mut Shard, hash: u64, name: &[u8], known: Facts, forgotten: Sequence) -> Cell {
         let cell = Cell::new(self.role, name, known.and(Facts { hard: forgotten, ..Facts::NONE }));
         self.touched.note(&cell, forgotten);
+        let before = shard.figures();
         shard.bytes += cell.size();
         shard.cells.insert_unique(hash, cell.clone(), |cell| self.hash(cell.name()));
+        self.totals.change(before, shard.figures());
         cell
     }
 
@@ -215,6 +239,13 @@ impl Table {
         // of 2^32, and the same fraction of the shards is below their number.
         let part = (hash >> 24) & u64::from(u32::MAX);
         &self.shards[((part * self.shards.len() as u64) >> 32) as usize]
+    }
+}
+
+impl Part<'_> {
+    /// Drops cells that nobody holds and whose facts are old; tells those that stay of what is forgotten elsewhere.
+    pub(super) fn sweep(&self, sweep: &Sweep) -> Swept {
+        self.table.sweep(&mut self.shard.lock(), sweep)
     }
 }
 
@@ -242,6 +273,11 @@ mod tests {
         Table::new(Role::Tag, shards, None, touched())
     }
 
+    /// Passes all shards. How much is held.
+    fn sweep(table: &Table, sweep: &Sweep) -> Figures {
+        table.parts().map(|part| part.sweep(sweep).held).sum()
+    }
+
     fn up_to(old: u64) -> Sweep {
         Sweep { old: Sequence(old), told: Arc::default() }
     }
@@ -257,7 +293,7 @@ mod tests {
         held.learn(hard(7));
         table.cell(b"pointless");
         let left = Figures { cells: 1, bytes: held.size() as u64 };
-        assert_eq!((table.sweep(&up_to(9)), table.figures()), (left, left));
+        assert_eq!((sweep(&table, &up_to(9)), table.figures()), (left, left));
         assert!(held.is(&table.cell(b"held")));
         assert!(table.cell_since(b"held", Sequence(0)).is_some_and(|cell| held.is(&cell)));
     }
@@ -266,10 +302,10 @@ mod tests {
     fn a_forgotten_fact_turns_older_flights_away_and_no_younger_ones() {
         let table = table(1);
         table.cell(b"t").learn(hard(5));
-        table.sweep(&up_to(4));
+        sweep(&table, &up_to(4));
         assert_eq!(table.figures().cells, 1, "the fact is younger than that");
         assert!(table.cell_since(b"t", Sequence(4)).is_some());
-        table.sweep(&up_to(5));
+        sweep(&table, &up_to(5));
         assert!(table.cell_since(b"t", Sequence(4)).is_none());
         assert!(table.cell_since(b"other", Sequence(4)).is_none(), "it cannot tell which cell went");
         assert!(table.cell_since(b"t", Sequence(5)).is_some());
@@ -281,7 +317,7 @@ mod tests {
         for number in 1..=90 {
             table.cell(format!("{number}").as_bytes()).learn(hard(number));
         }
-        table.sweep(&up_to(90));
+        sweep(&table, &up_to(90));
         assert!(table.cell_since(b"t", Sequence(89)).is_none());
         assert!(table.cell_since(b"t", Sequence(90)).is_some());
     }
@@ -290,7 +326,7 @@ mod tests {
     fn a_cell_made_anew_knows_that_facts_were_forgotten() {
         let table = table(1);
         table.cell(b"t").learn(hard(5));
-        table.sweep(&up_to(5));
+        sweep(&table, &up_to(5));
         let anew = table.cell_since(b"t", Sequence(5)).unwrap();
         assert_eq!(anew.facts().hard, Sequence(5), "for older ones that find it");
         assert!(table.concerns(b"t", Sequence(4)));
@@ -302,7 +338,7 @@ mod tests {
     fn a_cell_that_is_born_with_what_was_forgotten_has_been_touched() {
         let table = table(1);
         table.cell(b"t").learn(hard(5));
-        table.sweep(&up_to(5));
+        sweep(&table, &up_to(5));
         let anew = table.cell(b"t");
         assert_eq!(table.touched.youngest(&anew), Sequence(5));
     }
@@ -314,8 +350,8 @@ mod tests {
         prefixes.learn(b"a.example/x", hard(3));
         assert_eq!(table.cell(b"a.example/x/1").facts().hard, Sequence(3));
         assert_eq!(table.cell(b"a.example/y").facts().hard, Sequence(0));
-        prefixes.forget(&prefixes.old());
-        prefixes.forget(&prefixes.old());
+        prefixes.forget(&prefixes.hand_on());
+        prefixes.forget(&prefixes.hand_on());
         assert_eq!(table.cell(b"a.example/z").facts().hard, Sequence(3), "it cannot tell which went");
         assert!(table.cell_since(b"a.example/other", Sequence(2)).is_none());
     }
@@ -326,7 +362,7 @@ mod tests {
         let (hit, missed) = (table.cell(b"a.example/x/1"), table.cell(b"a.example/y"));
         let mut told = Tree::default();
         told.add(b"a.example/x", hard(3));
-        table.sweep(&Sweep { old: Sequence(3), told: Arc::new(told) });
+        sweep(&table, &Sweep { old: Sequence(3), told: Arc::new(told) });
         assert_eq!((hit.facts().hard, missed.facts().hard), (Sequence(3), Sequence(0)));
     }
 
@@ -339,8 +375,12 @@ mod tests {
         let Figures { cells, bytes } = table.figures();
         assert_eq!(cells, 1000);
         assert!(bytes > 1000 * 32);
-        table.sweep(&up_to(0));
+        sweep(&table, &up_to(0));
         assert_eq!(table.figures(), Figures::default());
+        assert!(
+            table.shards.iter().all(|shard| shard.lock().cells.capacity() == 0),
+            "nor is room left for them"
+        );
     }
 
     #[test]
