@@ -100,12 +100,14 @@ impl<'a> Script<'a> {
 
     fn play_all(&mut self) -> Result<(), String> {
         self.warm_up()?;
-        for _ in 0..STEPS {
-            self.step += 1;
-            self.act()?;
-            self.observe()?;
-        }
+        (0..STEPS).try_for_each(|_| self.go_on())?;
         self.let_go()
+    }
+
+    fn go_on(&mut self) -> Result<(), String> {
+        self.step += 1;
+        self.act()?;
+        self.observe()
     }
 
     /// Has something stored, most times.
@@ -144,7 +146,7 @@ impl<'a> Script<'a> {
                 // What is purged now is forgotten by the second sweep from now.
                 let sweeps = 1 + self.random.below(2);
                 self.note(format!("the log forgets, {sweeps} times"));
-                (0..sweeps).for_each(|_| self.world.log().sweep());
+                (0..sweeps).try_for_each(|_| self.sweep())?;
                 self.tally.swept();
             }
             96..98 if !self.clients.is_empty() => {
@@ -160,6 +162,21 @@ impl<'a> Script<'a> {
             }
             _ => self.ask(),
         }
+        Ok(())
+    }
+
+    /// A sweep, between whose steps anything may happen, even another.
+    fn sweep(&mut self) -> Result<(), String> {
+        let log = self.world.log().clone();
+        let mut sweeping = log.sweep_in_steps();
+        while sweeping.step() {
+            if self.random.percent(6) {
+                self.note("the log is half swept".into());
+                self.tally.interrupted();
+                self.go_on()?;
+            }
+        }
+        self.note("the log is swept".into());
         Ok(())
     }
 

@@ -55,6 +55,10 @@ impl Tally {
         self.count("sweep");
     }
 
+    pub(crate) fn interrupted(&mut self) {
+        self.count("interrupted sweep");
+    }
+
     pub(crate) fn purged(&mut self, door: Door, soft: bool, targets: &[Target]) {
         self.count(match door {
             Door::Log => "door log",
@@ -96,6 +100,7 @@ impl Tally {
             ("ranges", kind("request with Range"), 50),
             ("answers to writes that show what was made", kind("write shown"), 2),
             ("sweeps", kind("sweep"), 40),
+            ("steps between those of a sweep", kind("interrupted sweep"), 80),
             ("purges by the log", kind("door log"), 50),
             ("purges by POST", kind("door POST"), 50),
             ("purges by PURGE", kind("door PURGE"), 20),
