@@ -61,6 +61,7 @@ impl Socket {
         }
         self.held.store(true, Ordering::Relaxed);
         drop(state);
+        self.wire.not_flushed();
         self.wire.wake();
     }
 

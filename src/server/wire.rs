@@ -140,6 +140,13 @@ impl Wire {
         }
     }
 
+    /// What was put aside cannot be written yet: a client that has an answer to take is not waited for.
+    pub(super) fn not_flushed(&self) {
+        if self.waits.load(Ordering::Relaxed) < OVERDUE {
+            self.waits.store(ANSWERED, Ordering::Relaxed);
+        }
+    }
+
     /// From now on a flush sends what has been put aside, and is over when that is written.
     pub(super) fn insist(&self) {
         self.insisting.store(true, Ordering::Relaxed);

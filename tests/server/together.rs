@@ -87,3 +87,25 @@ fn many_who_ask_at_once_are_all_answered() {
         }
     }
 }
+
+/// The end of a long answer is short. Put aside, it counts as written, but the client may take longer for what is before it than
+/// it has for its next request.
+#[test]
+fn who_still_has_an_answer_to_take_has_time_for_it() {
+    let quick = config::Server { header_timeout: Duration::from_millis(100), ..config() };
+    let length = |n: usize| 3_500 * n;
+    let server = Server::with(quick, move |request, _| async move {
+        ok("x".repeat(length(request.uri().path()[1..].parse().unwrap())))
+    });
+    // The kernel takes all of some of these answers, and all but a short rest of at least one.
+    let clients = (1..70).map(|n| {
+        let mut client = Client::with_small_window(server.addr);
+        client.send(format!("GET /{n} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(400));
+            assert_eq!(client.head().field("content-length"), Some(&*length(n).to_string()));
+            assert_eq!(client.rest().0.len(), length(n));
+        })
+    });
+    clients.collect::<Vec<_>>().into_iter().for_each(|client| client.join().unwrap());
+}
