@@ -177,15 +177,15 @@ impl Write for ClientIo {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more will come. If the client may still be sending (its request was refused half-way), it
-    /// is listened to for a moment: closing with bytes unread would reset the connection, and the reset may
-    /// overtake our answer (RFC 9112 §9.6).
+    /// Says that nothing more will come. If the client may still be sending (its request was refused half-way, or others
+    /// have come behind the last one that is answered), it is listened to for a moment: closing with bytes unread would
+    /// reset the connection, and the reset may overtake our answer (RFC 9112 §9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
             self.empty_outbox();
             ready!(self.poll_rest(cx))?;
             ready!(self.socket.poll_shutdown(cx))?;
-            if !self.wire.is_unanswered() {
+            if !self.wire.is_unanswered() && !matches!(self.socket.poll_skip(cx), Poll::Ready(Ok(1..))) {
                 return Poll::Ready(Ok(()));
             }
         }
