@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
 use larder::config;
 use larder::server::ConnectionEvent;
 
+use crate::pipe::pipe;
 use crate::raw::Client;
 use crate::rig::{Server, config, ok};
 
@@ -85,6 +88,67 @@ fn many_who_ask_at_once_are_all_answered() {
         for (at, client) in clients.iter_mut().enumerate() {
             assert_eq!(client.answer().text().trim_end(), format!("/{}", 100 * at + round));
         }
+    }
+}
+
+#[test]
+fn answers_without_content_keep_their_place() {
+    let server = Server::start(async |request, _| {
+        let mut response = ok(request.uri().path().to_owned());
+        *response.status_mut() = match request.uri().path() {
+            "/204" => StatusCode::NO_CONTENT,
+            "/304" => StatusCode::NOT_MODIFIED,
+            _ => StatusCode::OK,
+        };
+        response
+    });
+    let mut client = Client::connect(server.addr);
+    let all = [("HEAD", "/head"), ("GET", "/204"), ("GET", "/304"), ("GET", "/get")];
+    let requests = all.map(|(method, path)| format!("{method} {path} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+    client.send(requests.concat().repeat(20));
+    for _ in 0..20 {
+        assert_eq!(client.head().field("content-length"), Some("5"));
+        assert_eq!([client.head().status, client.head().status], [204, 304]);
+        assert_eq!(client.answer().text(), "/get");
+    }
+}
+
+/// What is still put aside when a connection ends was answered before.
+#[test]
+fn what_is_answered_leaves_whatever_becomes_of_the_next_request() {
+    let server = Server::start(async |request, _| match request.uri().path() {
+        "/panic" => panic!("this panic is meant"),
+        "/never" => std::future::pending().await,
+        "/fails" => {
+            let (feed, body) = pipe();
+            feed.fail();
+            Response::new(body.boxed_unsync())
+        }
+        path => ok(path.to_owned()),
+    });
+    for last in ["/panic", "/never", "/fails", "/a b"] {
+        let mut client = Client::connect(server.addr);
+        client.send(format!("{}GET {last} HTTP/1.1\r\nHost: a.test\r\n\r\n", requests(3)));
+        client.half_close();
+        for n in 0..3 {
+            assert_eq!(client.answer().text(), format!("/{n}"), "{last}");
+        }
+        client.rest().1.unwrap();
+    }
+}
+
+#[test]
+fn one_who_takes_nothing_keeps_nobody_waiting() {
+    let server = padded(|_| 3_000, config());
+    let mut stuck = Client::with_small_window(server.addr);
+    stuck.send(requests(1_000));
+    let mut client = Client::connect(server.addr);
+    for n in 0..100 {
+        client.send(format!("GET /{n} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        assert_eq!(client.answer().text().trim_end(), format!("/{n}"));
+    }
+    for n in 0..1_000 {
+        assert_eq!(stuck.answer().text().trim_end(), format!("/{n}"));
     }
 }
 
