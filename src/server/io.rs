@@ -208,6 +208,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
+    use super::super::socket::tests::within;
     use super::*;
 
     /// A connection whose client has taken nothing, and the kernel takes no more on its behalf: with how much there is.
@@ -238,8 +239,9 @@ mod tests {
         assert!(flushed.is_none(), "the kernel takes nothing, so it cannot be written");
 
         let mut came = vec![0; sent + tail];
-        let (flushed, read) =
-            tokio::join!(poll_fn(|cx| io.as_mut().poll_flush(cx)), client.read_exact(&mut came));
+        let both =
+            async { tokio::join!(poll_fn(|cx| io.as_mut().poll_flush(cx)), client.read_exact(&mut came)) };
+        let (flushed, read) = within(both).await;
         flushed.unwrap();
         read.unwrap();
         assert!(came.ends_with(b"xtail"));

@@ -98,7 +98,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpStream;
 
-    use super::super::socket::tests::connected;
+    use super::super::socket::tests::{connected, within};
     use super::*;
 
     fn put(outbox: &Outbox, socket: &Arc<Socket>, text: &str) {
@@ -111,7 +111,7 @@ mod tests {
 
     async fn next(client: &mut TcpStream, len: usize) -> String {
         let mut came = vec![0; len];
-        client.read_exact(&mut came).await.unwrap();
+        within(client.read_exact(&mut came)).await.unwrap();
         String::from_utf8(came).unwrap()
     }
 

@@ -118,10 +118,11 @@ impl Socket {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::future::poll_fn;
+    use std::future::{Future, poll_fn};
 
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -134,6 +135,11 @@ pub(super) mod tests {
         (Socket::new(ours, Arc::default()), client)
     }
 
+    /// Waits for longer than anything here takes, and no longer.
+    pub(in crate::server) async fn within<F: Future>(future: F) -> F::Output {
+        timeout(Duration::from_secs(10), future).await.expect("it does not come")
+    }
+
     #[tokio::test]
     async fn what_is_held_goes_first() {
         let (socket, mut client) = connected().await;
@@ -141,11 +147,11 @@ pub(super) mod tests {
         socket.send(b"two");
         socket.hold(b"three");
         while socket.is_held() {
-            poll_fn(|cx| socket.poll_rest(cx)).await.unwrap();
+            within(poll_fn(|cx| socket.poll_rest(cx))).await.unwrap();
         }
         socket.send(b"four");
         let mut came = [0; 15];
-        client.read_exact(&mut came).await.unwrap();
+        within(client.read_exact(&mut came)).await.unwrap();
         assert_eq!(&came, b"onetwothreefour");
     }
 
@@ -154,10 +160,13 @@ pub(super) mod tests {
         let (socket, client) = connected().await;
         SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
-        while !socket.is_held() {
-            socket.send(b"to nobody");
-            tokio::task::yield_now().await;
-        }
-        poll_fn(|cx| socket.poll_rest(cx)).await.unwrap_err();
+        let held = async {
+            while !socket.is_held() {
+                socket.send(b"to nobody");
+                tokio::task::yield_now().await;
+            }
+        };
+        within(held).await;
+        within(poll_fn(|cx| socket.poll_rest(cx))).await.unwrap_err();
     }
 }
