@@ -156,6 +156,26 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_held_is_written_piece_by_piece() {
+        let (socket, mut client) = connected().await;
+        // More than the kernel takes in a few pieces, none of which looks like another.
+        let long: Vec<u8> = (0..4_000_000_u32).flat_map(u32::to_be_bytes).collect();
+        socket.hold(&long);
+        let writing = async {
+            let mut pieces = 0;
+            while socket.is_held() {
+                poll_fn(|cx| socket.poll_rest(cx)).await.unwrap();
+                pieces += 1;
+            }
+            pieces
+        };
+        let mut came = vec![0; long.len()];
+        let (pieces, read) = within(async { tokio::join!(writing, client.read_exact(&mut came)) }).await;
+        read.unwrap();
+        assert!(pieces > 2 && came == long, "{pieces} pieces");
+    }
+
+    #[tokio::test]
     async fn a_failure_to_send_is_told_once() {
         let (socket, client) = connected().await;
         SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
@@ -167,6 +187,8 @@ pub(super) mod tests {
             }
         };
         within(held).await;
-        within(poll_fn(|cx| socket.poll_rest(cx))).await.unwrap_err();
+        let told = within(poll_fn(|cx| socket.poll_rest(cx))).await.unwrap_err();
+        // Another attempt to write would fail in another way.
+        assert_eq!(told.kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -272,3 +272,24 @@ fn who_has_sent_more_than_is_read_is_not_reset() {
         server.await_event(ConnectionEvent::Closed);
     }
 }
+
+#[test]
+fn who_was_refused_is_listened_to_for_a_while_and_so_much() {
+    let server = Server::start(echo);
+    // It is not known what it is still sending.
+    let mut client = Client::connect(server.addr);
+    client.send("nonsense\r\n\r\n");
+    assert_eq!(client.head().status, 400);
+    client.ended();
+    client.send("more").send("and more").half_close();
+    server.await_event(ConnectionEvent::Closed);
+
+    let mut quiet = Client::connect(server.addr);
+    quiet.send("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n").answer();
+    quiet.ended();
+    server.await_event(ConnectionEvent::Closed);
+
+    let mut endless = Client::connect(server.addr);
+    endless.send("POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n");
+    endless.send_what_is_taken(vec![b'x'; 64 * 1024 * 1024]).unwrap_err();
+}

@@ -153,18 +153,20 @@ fn one_who_takes_nothing_keeps_nobody_waiting() {
 }
 
 /// The end of a long answer is short. Put aside, it counts as written, but the client may take longer for what is before it than
-/// it has for its next request.
+/// it has for its next request, or the connection may be done.
 #[test]
-fn who_still_has_an_answer_to_take_has_time_for_it() {
-    let quick = config::Server { header_timeout: Duration::from_millis(100), ..config() };
+fn who_still_has_an_answer_to_take_gets_all_of_it() {
+    let config =
+        config::Server { header_timeout: Duration::from_millis(100), max_connections: 200, ..config() };
     let length = |n: usize| 3_500 * n;
-    let server = Server::with(quick, move |request, _| async move {
+    let server = Server::with(config, move |request, _| async move {
         ok("x".repeat(length(request.uri().path()[1..].parse().unwrap())))
     });
     // The kernel takes all of some of these answers, and all but a short rest of at least one.
-    let clients = (1..70).map(|n| {
+    let both = (1..70).flat_map(|n| ["keep-alive", "close"].map(|connection| (n, connection)));
+    let clients = both.map(|(n, connection)| {
         let mut client = Client::with_small_window(server.addr);
-        client.send(format!("GET /{n} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        client.send(format!("GET /{n} HTTP/1.1\r\nHost: a.test\r\nConnection: {connection}\r\n\r\n"));
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(400));
             assert_eq!(client.head().field("content-length"), Some(&*length(n).to_string()));

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::*;
@@ -114,6 +115,21 @@ fn it_does_as_a_map_does_however_prints_fall() {
     }
 }
 
+/// To look at a word means to wait for memory.
+#[test]
+fn only_words_of_the_same_print_are_looked_at() {
+    let mut table = Numbers::with(|number| (number % 3) as u16);
+    (0..30).for_each(|number| table.insert(number));
+    let seen = RefCell::new(Vec::new());
+    let see = |word: &Word| {
+        seen.borrow_mut().push(**word);
+        false
+    };
+    assert_eq!(table.table.find(1, see), None);
+    seen.borrow_mut().sort_unstable();
+    assert_eq!(seen.into_inner(), (0..30).filter(|number| number % 3 == 1).collect::<Vec<_>>());
+}
+
 #[test]
 fn nothing_is_left_of_what_was_taken_out() {
     for print in [spread, |_| 0x1234] {
@@ -154,6 +170,7 @@ fn a_full_table_is_searched_in_a_few_buckets() {
 fn it_grows_by_a_quarter_at_most_and_gives_back_what_it_does_not_need() {
     let mut table = Numbers::default();
     assert_eq!(table.table.places(), 0);
+    assert!(!table.table.is_sparse(), "it has nothing to give back");
     for number in 0..5_000 {
         let before = table.table.places();
         table.insert(number);
