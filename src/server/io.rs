@@ -160,8 +160,8 @@ impl Write for ClientIo {
         true
     }
 
-    /// hyper calls this at the end of every turn of a connection, and only once it has written all it has (`Buffered::
-    /// poll_flush`). So if no response is under way we are between two messages, where an interim one may go.
+    /// hyper calls this at the end of every turn of a connection, and only once it has written all it has
+    /// (`Buffered::poll_flush`). So if no response is under way we are between two messages, where an interim one may go.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.wire.insists() {
             self.empty_outbox();

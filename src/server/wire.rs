@@ -19,8 +19,8 @@ const ANSWERED: u32 = u32::MAX - 1;
 /// The client has kept us waiting for too long.
 const OVERDUE: u32 = u32::MAX - 2;
 
-/// Shared by the connection's task, which changes everything but the queue, by senders of hints anywhere, and by the accept
-/// loop, which looks after those that wait.
+/// Shared by the connection's task; by the accept loop, which looks after those that wait and asks them to end; by the outbox,
+/// which says what could not be written; and by senders of hints anywhere, who change the queue and nothing else.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     /// Counts up when a request begins and again when its final response does: odd means that hints may be sent.

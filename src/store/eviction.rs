@@ -23,7 +23,7 @@ const OUT: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Hand {
     place: Place,
-    /// What goes next, from the end; as long as there is need of room. It is not kept for that.
+    /// What goes next, from the end; as long as there is need of room. Being here keeps nothing alive.
     picked: Vec<Picked>,
 }
 
