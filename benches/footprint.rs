@@ -42,12 +42,12 @@ fn main() {
     let config = "[admin]\nlisten = \"127.0.0.1:0\"\n[cache]\nmemory = \"512MiB\"\n";
     let larder = Larder::start(maker::start(), config).unwrap();
     thread::sleep(SETTLED);
-    let idle = process::memory(larder.pid()).expect("larder runs").resident;
+    let idle = process::memory(larder.pid()).expect("larder runs").taken;
     println!("idle: {} KiB", idle / KIB);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(fill(larder.addr()));
     thread::sleep(SETTLED);
-    let full = process::memory(larder.pid()).expect("larder runs").resident;
+    let full = process::memory(larder.pid()).expect("larder runs").taken;
     println!("full: {} KiB, {} bytes for each object", full / KIB, full.saturating_sub(idle) / OBJECTS);
 }
 

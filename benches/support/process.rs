@@ -11,13 +11,13 @@ mod memfile;
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Resident now, or in a file in memory.
-    pub(crate) resident: u64,
-    /// The most that was ever resident, by the kernel's own mark, which no sampling misses; without files in memory.
-    pub(crate) peak: u64,
+    /// Resident, or in a file in memory.
+    pub(crate) taken: u64,
+    /// Of that.
+    pub(crate) in_file: u64,
 }
 
-/// Reads `/proc/PID/status`, and looks at its files.
+/// Reads `/proc/PID/status`, and looks at the process's files.
 pub(crate) fn memory(pid: u32) -> io::Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let field = |name: &str| {
@@ -25,7 +25,7 @@ pub(crate) fn memory(pid: u32) -> io::Result<Memory> {
         let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("no {name} in the status of {pid}")))
     };
+    let in_file = memfile::bytes(pid);
     // What of a file in memory is mapped is the file's.
-    let resident = field("VmRSS")?.saturating_sub(field("RssShmem")?) + memfile::bytes(pid);
-    Ok(Memory { resident, peak: field("VmHWM")? })
+    Ok(Memory { taken: field("VmRSS")?.saturating_sub(field("RssShmem")?) + in_file, in_file })
 }
