@@ -103,7 +103,7 @@ fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
 
 fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Source> {
     let entry = &delivery.live.entry;
-    entry.count_hit();
+    engine.store.count_hit(entry);
     if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, entry.extent()) {
         return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
     }

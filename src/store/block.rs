@@ -3,7 +3,7 @@
 //! As a rule they lie behind their charge, in one allocation with it. Where that is what makes them too long for a size of
 //! jemalloc's that they just fit, as 256 bytes and 64 KiB do, they lie apart from it, in an allocation of just their length.
 //! Where jemalloc gives more than they need, other bytes that go with them may fit behind them. Long ones lie where the kernel can
-//! send them without a copy.
+//! send them without a copy, once they are all there.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -54,12 +54,18 @@ enum Elsewhere {
 }
 
 impl Block {
-    /// A copy of all `parts`, one after the other. `None`: there is no memory for it.
+    /// A copy of all `parts`, one after the other, that is kept for long: if there are enough of them, where the kernel can send
+    /// them without a copy. `None`: there is no memory for it.
+    pub(super) fn lasting(parts: &[&[u8]], budget: &Arc<Budget>) -> Option<Self> {
+        match Apart::in_file(parts, budget) {
+            Some(apart) => Some(Self::Apart(triomphe::Arc::new(apart))),
+            None => Self::of(parts, budget),
+        }
+    }
+
+    /// A copy of all `parts` on the heap, one after the other. `None`: there is no memory for it.
     pub(super) fn of(parts: &[&[u8]], budget: &Arc<Budget>) -> Option<Self> {
         let len = parts.iter().map(|part| part.len()).sum();
-        if let Some(apart) = Apart::in_file(parts, len, budget) {
-            return Some(Self::Apart(triomphe::Arc::new(apart)));
-        }
         if is_together(len) {
             return Together::new(parts, len, budget).map(Self::Together);
         }
@@ -149,7 +155,8 @@ impl AsRef<[u8]> for Block {
 
 impl Apart {
     /// Where the kernel can send it from. `None`: it is no such length, or there is no memory or no room for it.
-    fn in_file(parts: &[&[u8]], len: usize, budget: &Arc<Budget>) -> Option<Self> {
+    fn in_file(parts: &[&[u8]], budget: &Arc<Budget>) -> Option<Self> {
+        let len = parts.iter().map(|part| part.len()).sum();
         if !(memfile::SHORTEST..=memfile::LONGEST).contains(&len) {
             return None;
         }
@@ -227,8 +234,11 @@ mod tests {
         let content: Vec<u8> = (0..70_000_u32).map(|i| i as u8).collect();
         for len in (0..300).chain([999, 1000, 1001, 1024, 4072, 4073, 4999, 32_767, 32_768, 65_536, 65_537]) {
             let (a, b) = content[..len].split_at(len / 3);
-            for parts in [&[a, b][..], &[&content[..len]]] {
-                let block = Block::of(parts, &budget).unwrap();
+            let ways = [Block::of, Block::lasting];
+            for (parts, copy) in
+                [&[a, b][..], &[&content[..len]]].into_iter().flat_map(|parts| ways.map(|way| (parts, way)))
+            {
+                let block = copy(parts, &budget).unwrap();
                 let size = block.size() as u64;
                 assert!(size >= len as u64);
                 assert_eq!((block.bytes(), budget.used()), (&content[..len], size));

@@ -87,6 +87,11 @@ impl Budget {
     pub(super) fn gather(self: &Arc<Self>, parts: &[&[u8]]) -> Option<Piece> {
         Block::of(parts, self).map(Piece::from)
     }
+
+    /// The same of what is to be kept, where long content lies. `None`: it does not fit.
+    pub fn keep(self: &Arc<Self>, parts: &[&[u8]]) -> Option<Piece> {
+        Block::lasting(parts, self).map(Piece::from)
+    }
 }
 
 /// Bytes of the budget, given back on drop.

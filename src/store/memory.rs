@@ -21,7 +21,7 @@ use crate::store::budget::Tab;
 use crate::store::eviction::Hand;
 use crate::store::ghosts::Ghosts;
 use crate::store::index::{self, Change, Index};
-use crate::store::{Budget, Entry, Reclaiming, Resource, SharedEntry};
+use crate::store::{Budget, Entry, NewEntry, Reclaiming, Resource, SharedEntry};
 use crate::validity::Log;
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
@@ -29,6 +29,8 @@ use crate::validity::Log;
 const SHARE: u64 = 85;
 /// Responses that are evicted in one go at most; then other housekeeping has its turn.
 const AT_ONCE: usize = 32_768;
+/// So many hits tell that more are to come. Up to here they are counted one by one.
+const OFTEN: u32 = 8;
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +175,31 @@ impl Store {
             put.unwrap_or(Change::Keep)
         });
         replaced
+    }
+
+    /// Counts a request that is answered with an entry. Long content that is asked for often is moved to where the kernel can
+    /// send it without a copy: to have it there takes as much time as a few hits save.
+    pub fn count_hit(&self, entry: &SharedEntry) {
+        entry.count_hit();
+        if entry.heat() == OFTEN
+            && let Some(body) = entry.body.to_send()
+            && let Some(parts) = entry.parts(&self.budget)
+            && let Some(moved) = Entry::new(NewEntry { body, ..parts })
+        {
+            self.exchange(entry, &SharedEntry::new(moved));
+        }
+    }
+
+    /// Puts `new` where `old` is, of the same age, if that is still there and there is memory for it.
+    fn exchange(&self, old: &SharedEntry, new: &SharedEntry) {
+        new.succeed(old);
+        let exchanged =
+            |entry: SharedEntry| if SharedEntry::ptr_eq(&entry, old) { new.clone() } else { entry };
+        self.change(&old.key, |stored| {
+            let stored = stored.filter(|stored| stored.has(old));
+            let put = stored.and_then(|stored| self.put(stored.to_vec().into_iter().map(exchanged)));
+            put.unwrap_or(Change::Keep)
+        });
     }
 
     /// Drops an entry, if it is still there.

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use http::HeaderMap;
 use triomphe::{ArcUnion, ArcUnionBorrow};
 
+use crate::memfile;
 use crate::store::block::{Apart, Block, Together};
 use crate::store::{Budget, Piece};
 
 /// The longest content, in bytes, that is copied once more to have something behind it.
 const SHORT: usize = 4096;
+/// The longest that is copied to be sent without more copies: what somebody has to wait for it is some tenths of a millisecond.
+const LONG: u64 = 256 * 1024;
 
 /// Content that is complete and never changes. The charges live in its blocks. Clones share it.
 ///
@@ -115,6 +118,20 @@ impl Sealed {
             }
             _ => None,
         }
+    }
+
+    /// A copy that the kernel can send without another, if that is of use: it is long, and not there yet. `None`: it is not,
+    /// or there is no memory for it.
+    pub(super) fn to_send(&self) -> Option<Self> {
+        if !(memfile::SHORTEST as u64..=LONG).contains(&self.len()) || self.trailers().is_some() {
+            return None;
+        }
+        let pieces = self.pieces();
+        if pieces.iter().any(|piece| memfile::is_worth(piece)) {
+            return None;
+        }
+        let copies = pieces.iter().map(|piece| self.budget().keep(&[piece])).collect::<Option<Vec<_>>>()?;
+        Some(Self::concat(copies, self.budget()))
     }
 
     /// Bytes that lie in one block with the content, and are no part of it.
@@ -283,6 +300,24 @@ mod tests {
         for pieces in [&[][..], &["a", "b"]] {
             assert!(concat(pieces).with_behind(b"behind").is_none());
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_long_is_copied_to_be_sent_and_only_once() {
+        for len in [1, memfile::SHORTEST - 1, LONG as usize + 1] {
+            assert!(stored(len).to_send().is_none(), "{len}");
+        }
+        let long = stored(memfile::LONGEST).single().unwrap();
+        for pieces in [vec![long.clone()], vec![long.clone(), long.slice(0, 100)]] {
+            let content = Sealed::concat(pieces, &Budget::new(1 << 20));
+            let copy = content.to_send().unwrap();
+            assert_eq!(copy.pieces().concat(), content.pieces().concat());
+            assert!(memfile::is_worth(&copy.pieces()[0]) && copy.to_send().is_none());
+        }
+        let budget = Budget::new(100_000);
+        let only = Sealed::concat(vec![budget.bytes(&long).unwrap()], &budget);
+        assert!(only.to_send().is_none(), "there is no memory for two");
     }
 
     #[test]

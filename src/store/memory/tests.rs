@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::*;
 use crate::clock::Manual;
+use crate::memfile;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
@@ -160,6 +161,37 @@ fn an_entry_tells_its_fields_and_leaves_nothing_charged() {
         drop(other);
         assert_eq!(house.budget.used(), before, "{len}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn long_content_that_is_asked_for_often_is_moved_and_nothing_else_changes() {
+    let is_moved = |entry: &Entry| memfile::is_worth(&entry.body.pieces()[0]);
+    let house = House::of(MIB);
+    let (old, _) = house.commit(house.sized("a", 40_000));
+    let (new, _) = house.commit(house.sized("b", 40_000));
+    let (gone, _) = house.commit(house.sized("c", 40_000));
+    house.store.remove(&gone);
+    for _ in 0..OFTEN {
+        assert!(house.holds(&[&new, &old]), "not yet");
+        house.store.count_hit(&old);
+        house.store.count_hit(&gone);
+    }
+    let stored = house.stored();
+    assert_eq!(stored.len(), 2, "what has gone does not come back");
+    assert!(SharedEntry::ptr_eq(&stored[0], &new), "the newest stays the first");
+    let moved = &stored[1];
+    assert!(is_moved(moved) && !is_moved(&new));
+    assert_eq!(moved.body.pieces().concat(), old.body.pieces().concat());
+    assert_eq!((moved.variant(), moved.received), (old.variant(), old.received));
+    assert!(moved.heat() > 0);
+    (0..2 * OFTEN).for_each(|_| house.store.count_hit(moved));
+    assert!(SharedEntry::ptr_eq(&house.stored()[1], moved), "once is enough");
+    house.purge_everything();
+    assert!(house.log.check(&moved.marks, &moved.stamp).is_none());
+    house.reclaim();
+    drop((stored, old, new, gone));
+    assert_eq!((house.stored().len(), house.budget.used()), (0, 0));
 }
 
 #[test]
