@@ -153,8 +153,7 @@ impl Memory {
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 impl Memory {
     fn open() -> io::Result<Self> {
-        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
+        use rustix::fs::{MemfdFlags, memfd_create};
         use rustix::param::page_size;
         use rustix::process::{Resource, getrlimit};
 
@@ -167,8 +166,16 @@ impl Memory {
         {
             return Err(io::Error::other("pages are large, and each would hold one piece of content"));
         }
-        let file = File::from(memfd_create("larder", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+        Self::of(memfd_create("larder", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into())
+    }
+
+    fn of(file: File) -> io::Result<Self> {
+        use rustix::fs::{SealFlags, fcntl_add_seals};
+        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap};
+
         file.set_len(LENGTH)?;
+        // Some systems (gVisor) have all of this but holes: nothing would ever be given back.
+        punch(&file, 0)?;
         fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         // SAFETY: a new mapping, where the kernel likes, and what is said of it changes nothing of it. The file is sealed, so it
         // never ends before the mapping does.
@@ -199,10 +206,7 @@ impl Memory {
     }
 
     fn give_back(&self, extent: &Extent) -> io::Result<()> {
-        use rustix::fs::{FallocateFlags, fallocate};
-
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        Ok(fallocate(&self.file, hole, extent.start(), SLOT)?)
+        punch(&self.file, extent.start())
     }
 
     fn send(&self, socket: impl AsFd, mut offset: u64, len: usize) -> Option<io::Result<usize>> {
@@ -213,6 +217,15 @@ impl Memory {
             sent => Some(sent.map_err(io::Error::from)),
         }
     }
+}
+
+/// Gives back the pages of the slot that begins there.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn punch(file: &File, start: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, hole, start, SLOT)?)
 }
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -311,6 +324,20 @@ mod tests {
         let mut came = Vec::new();
         client.read_to_end(&mut came).unwrap();
         assert!(came == sent, "{} and {} bytes", came.len(), sent.len());
+    }
+
+    /// What is written to it and what is in it fails, as where the system forbids it.
+    fn forbidden() -> File {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+        let file = memfd_create("forbidden", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        fcntl_add_seals(&file, SealFlags::WRITE).unwrap();
+        file.into()
+    }
+
+    #[test]
+    fn there_is_no_such_file_where_nothing_could_be_given_back() {
+        Memory::of(forbidden()).unwrap_err();
     }
 
     #[test]
