@@ -114,8 +114,8 @@ pub fn is_worth(bytes: &[u8]) -> bool {
     bytes.len() >= WORTH && offset(bytes).is_some()
 }
 
-/// Sends from `bytes` without a copy. Returns how many were taken. `None`: they do not lie in the file, or this system does not
-/// do that.
+/// Sends from `bytes` without a copy. Returns how many were taken. `None`: they do not lie in the file, or the system does not
+/// do that, or not for us.
 ///
 /// # Errors
 ///
@@ -213,7 +213,8 @@ impl Memory {
         use rustix::io::Errno;
 
         match rustix::fs::sendfile(socket, &self.file, Some(&mut offset), len) {
-            Err(Errno::INVAL | Errno::NOSYS) => None,
+            // The last of these, if the user has no room left for the pipe that the kernel does it with.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::ACCESS | Errno::NOMEM) => None,
             sent => Some(sent.map_err(io::Error::from)),
         }
     }
@@ -338,6 +339,17 @@ mod tests {
     #[test]
     fn there_is_no_such_file_where_nothing_could_be_given_back() {
         Memory::of(forbidden()).unwrap_err();
+    }
+
+    /// Where the system lets nobody send like that, content is still to be copied.
+    #[test]
+    fn what_may_not_be_sent_like_that_is_left_to_others() {
+        let extent = Extent::of(&[&content(3, LONGEST)]).unwrap();
+        assert!(send(forbidden(), extent.bytes()).is_none());
+        let (server, client) = connected();
+        drop(client);
+        let failed = std::iter::repeat_with(|| send(&server, extent.bytes()).unwrap()).find_map(Result::err);
+        assert!(failed.is_some(), "what is wrong with the socket is told");
     }
 
     #[test]
