@@ -16,6 +16,7 @@ mod groups;
 mod hits;
 mod invalidation;
 mod limits;
+mod long;
 mod passing;
 mod peers;
 mod preconditions;
