@@ -37,6 +37,8 @@ const LENGTH: u64 = SLOTS as u64 * SLOT;
 const PAGE: usize = 4096;
 /// What the kernel needs beside that to find the pages of an extent, in bytes: a node of a tree, and its share of those above.
 const NODE: usize = 640;
+/// And for the process to read it, in bytes: a page of its tables for each slot, which it keeps for the next extent there.
+const TABLE: usize = 4096;
 /// Tells whether the system makes such files of the largest pages, an extent from each.
 const LARGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
@@ -81,9 +83,9 @@ impl Extent {
         Some(extent)
     }
 
-    /// Bytes of memory that one of `len` bytes takes.
+    /// Bytes of memory that one of `len` bytes takes at most.
     pub const fn size(len: usize) -> usize {
-        len.next_multiple_of(PAGE) + NODE
+        len.next_multiple_of(PAGE) + NODE + TABLE
     }
 
     /// The bytes.
@@ -350,6 +352,21 @@ mod tests {
         drop(client);
         let failed = std::iter::repeat_with(|| send(&server, extent.bytes()).unwrap()).find_map(Result::err);
         assert!(failed.is_some(), "what is wrong with the socket is told");
+    }
+
+    /// The kernel's tables for the mapping are memory, too.
+    #[test]
+    fn what_is_read_takes_no_more_than_is_charged() {
+        let taken = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let tables = status.lines().find_map(|line| line.strip_prefix("VmPTE:")).unwrap();
+            tables.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        };
+        let extents: Vec<Extent> = (0..500).map(|_| Extent::of(&[&[1; SHORTEST]]).unwrap()).collect();
+        let before = taken();
+        assert!(extents.iter().all(|extent| extent.bytes()[9] == 1));
+        let charged = extents.len() * (Extent::size(SHORTEST) - SHORTEST);
+        assert!(taken() - before <= charged as u64, "{} beside content, {charged} charged", taken() - before);
     }
 
     #[test]
