@@ -11,7 +11,10 @@
 //! the kernel has not sent yet when an extent goes stays as it was: the kernel holds the page, and the next extent in the slot
 //! has others.
 
-#![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there is no such file elsewhere"))]
+#![cfg_attr(
+    not(all(target_os = "linux", target_pointer_width = "64")),
+    allow(dead_code, reason = "there is no such file elsewhere")
+)]
 
 use std::fs::File;
 use std::io;
@@ -250,7 +253,7 @@ impl Memory {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
 #[allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test, of what the kernel does")]
 mod tests {
     use std::io::Read;
