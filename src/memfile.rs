@@ -171,7 +171,10 @@ impl Memory {
         {
             return Err(io::Error::other("pages are large, and each would hold one piece of content"));
         }
-        Self::of(memfd_create("larder", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into())
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Some systems want the first, and older ones do not know it.
+        let file = memfd_create("larder", flags | MemfdFlags::NOEXEC_SEAL);
+        Self::of(file.or_else(|_| memfd_create("larder", flags))?.into())
     }
 
     fn of(file: File) -> io::Result<Self> {
