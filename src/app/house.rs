@@ -17,8 +17,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// The pause between two walks over the store that no purge calls for. What has outlived its use stays until a walk that
 /// begins later comes by.
 const IDLE: Duration = Duration::from_secs(5);
-/// The same in times of what the last walk took, if that is longer: walking is never what the thread mostly does.
-const IDLE_PER_WALK: u32 = 4;
+/// The same, and that between two sweeps, in times of what the last one took, if that is longer: neither is what the thread
+/// mostly does.
+const IDLE_PER_ROUND: u32 = 4;
 /// The pause between two steps of freeing what purges have killed and what has outlived its use, or of sweeping the log: each
 /// takes a small share of a core, and never long at a time: less than a hundredth, so that the p99 of hits does not show it. A
 /// million responses take eight minutes to walk over, and their cells half a minute to sweep.
@@ -26,7 +27,8 @@ const REST: Duration = Duration::from_millis(8);
 /// The same while the log is crowded. A sweep goes over a quarter of a million cells a second then, which is more than come
 /// meanwhile, and takes some ten seconds at the most, since a step is a whole shard at least.
 const HASTE: Duration = Duration::from_millis(1);
-/// How often the log forgets what no stored response needs any more: from the beginning of a sweep to that of the next.
+/// How often the log forgets what no stored response needs any more, from the beginning of a sweep to that of the next, if a
+/// sweep takes no long time.
 const SWEEP: Duration = Duration::from_secs(30);
 /// The same when it is crowded. Flights that take longer than this may go unstored.
 const EARLY_SWEEP: Duration = Duration::from_secs(5);
@@ -54,8 +56,9 @@ struct Chores<'a> {
     engine: &'a Engine,
     clock: Clock,
     reloaded: Moment,
-    /// When the last sweep began.
+    /// When the last sweep began, and when the next begins at the latest.
     swept: Moment,
+    sweep_due: Moment,
     sweeping: Option<Sweeping<'a>>,
     /// The last purge whose dead are freed, or are being freed.
     reclaimed: Sequence,
@@ -75,6 +78,7 @@ impl<'a> Chores<'a> {
             clock,
             reloaded: now,
             swept: now,
+            sweep_due: now + SWEEP,
             sweeping: None,
             reclaimed: Sequence::default(),
             began: now,
@@ -113,7 +117,7 @@ impl<'a> Chores<'a> {
                 return;
             }
             self.reclaiming = None;
-            self.due = now + IDLE.max(now.since(self.began) * IDLE_PER_WALK);
+            self.due = now + IDLE.max(now.since(self.began) * IDLE_PER_ROUND);
         }
         let published = self.engine.log().published();
         if published > self.reclaimed || now >= self.due {
@@ -136,9 +140,10 @@ impl<'a> Chores<'a> {
                 return;
             }
             self.sweeping = None;
+            self.sweep_due = (self.swept + SWEEP).max(now + now.since(self.swept) * IDLE_PER_ROUND);
         }
         let (log, since) = (self.engine.log(), now.since(self.swept));
-        if since >= SWEEP || (since >= EARLY_SWEEP && log.is_crowded()) {
+        if now >= self.sweep_due || (since >= EARLY_SWEEP && log.is_crowded()) {
             self.swept = now;
             self.sweeping = Some(log.sweep_in_steps());
         }
@@ -206,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_takes_its_time_and_the_next_waits_for_it() {
+    fn a_sweep_takes_its_time_and_leaves_four_times_as_much_to_rest() {
         let (engine, time) = (engine(), Manual::new());
         let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
         time.advance(SWEEP);
@@ -218,10 +223,17 @@ mod tests {
             chores.go_on();
             assert!(chores.sweeping.is_some() && chores.swept == began, "one after the other");
         }
-        ask_for(engine.log(), "a.example/");
         sweep_out(&mut chores, &time);
-        assert!(chores.swept.since(began) > SWEEP, "the next is overdue, and begins at once");
+        let took = chores.clock.moment().since(began);
+        ask_for(engine.log(), "a.example/");
+        time.advance(took * IDLE_PER_ROUND - INSTANT);
+        chores.go_on();
+        assert_eq!(chores.swept, began, "it is not time yet");
+        time.advance(INSTANT);
+        chores.go_on();
+        sweep_out(&mut chores, &time);
         assert_eq!(engine.log().figures().cells, 0);
+        assert_eq!(chores.sweep_due, chores.swept + SWEEP, "a short one");
     }
 
     /// Stores a response that is fresh for so long.
