@@ -100,10 +100,6 @@ impl<'a> Fields<'a> {
         PackedFields(self.0.into())
     }
 
-    pub(super) fn first_byte(&self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
     /// Number of field lines.
     pub fn len(&self) -> usize {
         self.lines().count()

@@ -63,7 +63,10 @@ impl Index {
         let (part, print) = self.place(key)?;
         let table = part.0.read();
         let place = table.find(print, |resource| resource.is_of(key))?;
-        table.get(place).cloned()
+        let resource = table.get(place)?;
+        // Before it is counted that somebody has it, for which a processor waits with all that comes after.
+        resource.prefetch();
+        Some(resource.clone())
     }
 
     /// Changes what is stored under a key, and returns what was there if it is there no more. Changes of one key come one

@@ -136,11 +136,7 @@ impl Store {
 
     /// What is stored under a key. Holds a lock for one look into a table.
     pub fn get(&self, key: &CacheKey) -> Option<Resource> {
-        let resource = self.index.get(key)?;
-        if let Some(newest) = resource.variants().next() {
-            newest.prefetch();
-        }
-        Some(resource)
+        self.index.get(key)
     }
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of

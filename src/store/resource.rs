@@ -53,6 +53,13 @@ impl Resource {
         self.variants().next().map(|entry| &entry.get().key)
     }
 
+    /// Reads from all that a hit with the newest is made of.
+    pub(super) fn prefetch(&self) {
+        if let Some(newest) = self.variants().next() {
+            newest.prefetch();
+        }
+    }
+
     /// Whether it is one of them.
     pub(super) fn has(&self, entry: &SharedEntry) -> bool {
         self.variants().any(|variant| ArcBorrow::ptr_eq(&variant, &entry.borrow_arc()))
