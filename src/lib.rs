@@ -7,6 +7,8 @@
 //! | module | is about |
 //! |---|---|
 //! | [`clock`] | reading time, nothing else does |
+//! | [`allocator`] | what it sets aside |
+//! | [`table`] | a hash table of words, a look into which waits for memory once |
 //! | [`memfile`] | content where the kernel can send it without a copy |
 //! | [`policy`] | RFC 9111 as pure functions |
 //! | [`config`] | the typed configuration, and what is wrong with a file |
@@ -26,6 +28,7 @@
 #![allow(rustdoc::private_intra_doc_links)] // the documentation is built with private items
 
 pub mod admin;
+pub mod allocator;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -38,6 +41,7 @@ pub mod request;
 pub mod route;
 pub mod server;
 pub mod store;
+pub mod table;
 pub mod telemetry;
 pub mod upstream;
 pub mod validity;

@@ -12,14 +12,19 @@ use std::path::{Path, PathBuf};
 /// Room, and what it may import of ours.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("allocator", &[]),
+    ("table", &["allocator"]),
     ("memfile", &[]),
     ("policy", &[]),
     ("config", &["policy"]),
     ("telemetry", &["clock", "config", "policy"]),
     ("key", &["config", "policy"]),
     ("route", &["config", "policy"]),
-    ("validity", &["clock", "key"]),
-    ("store", &["clock", "config", "key", "memfile", "policy", "validity", "telemetry"]),
+    ("validity", &["clock", "key", "table"]),
+    (
+        "store",
+        &["allocator", "clock", "config", "key", "memfile", "policy", "table", "validity", "telemetry"],
+    ),
     ("upstream", &["clock", "config", "telemetry"]),
     ("purge", &["clock", "config", "key", "route", "validity", "store", "telemetry"]),
     (

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use triomphe::HeaderSlice;
 
+use crate::allocator::allocated;
 use crate::memfile::{self, Extent};
-use crate::store::budget::{Budget, Charge, allocated};
+use crate::store::budget::{Budget, Charge};
 
 /// What goes with bytes in one allocation: the count of those who hold them, and their owner.
 const BESIDE: usize = size_of::<usize>() + size_of::<Owner>();

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 use http::header::CONTENT_LANGUAGE;
 use http::{HeaderMap, HeaderName, StatusCode};
 
+use crate::allocator::allocated;
 use crate::clock::Moment;
 use crate::key::CacheKey;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
-use crate::store::budget::allocated;
 use crate::store::fields::{Fields, PackedFields};
 use crate::store::head;
 use crate::store::heat::Heat;

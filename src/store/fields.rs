@@ -23,9 +23,9 @@ use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::allocator::allocated;
 use crate::policy::validation::{LastModified, Validators};
 use crate::policy::{EntityTag, fields};
-use crate::store::budget::allocated;
 use crate::store::dates;
 use crate::store::lexicon::{self, Line};
 

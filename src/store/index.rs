@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use crate::key::{CacheKey, KeyHash};
 use crate::store::Resource;
-use crate::store::table::Table;
+use crate::table::Table;
 
 /// Bytes that a key costs here: a word and its share of a bucket, in a table that may have been fuller. Measured by
 /// `tests/overhead.rs`.
@@ -20,6 +20,9 @@ pub(super) const PER_KEY: usize = 24;
 const BYTES_PER_PART: u64 = 1024 * 1024;
 /// How many parts there are at least, so that threads rarely meet.
 const FEWEST_PARTS: u64 = 16;
+
+/// A bucket of a table is a cache line.
+const _: () = assert!(size_of::<Option<Resource>>() == size_of::<usize>());
 
 /// Resources by key.
 #[derive(Debug)]

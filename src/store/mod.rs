@@ -4,7 +4,7 @@
 //! - [`piece`]: what is handed on of it, without copying.
 //! - [`body`]: content that is read while it fills; [`sealed`]: content that is complete.
 //! - [`head`], [`entry`]: a stored response; [`fields`]: its fields, packed; `lexicon`: what heads have in common; `dates`, `span`: times, packed.
-//! - [`memory`]: the tier that finds it again: [`resource`], what is stored under one key, and `index`, all of them by key, in `table`s.
+//! - [`memory`]: the tier that finds it again: [`resource`], what is stored under one key, and `index`, all of them by key.
 //! - `eviction`: what goes when there is too much; `ghosts`: what went not long ago; `heat`: how much a response is asked for; `pressure` calls for room before
 //!   there is none.
 //! - [`reclaim`]: frees what purges have killed and what has outlived its use.
@@ -28,7 +28,6 @@ pub mod reclaim;
 pub mod resource;
 pub mod sealed;
 mod span;
-mod table;
 
 pub use body::{Abandoned, Body, BodyError, Limits, NOT_SEALED, NotSealed, Reader, Writer, fill};
 pub use budget::{Budget, Charge};

@@ -2,8 +2,8 @@
 
 use triomphe::{Arc, ArcBorrow, ArcUnion, ArcUnionBorrow};
 
+use crate::allocator::allocated;
 use crate::key::CacheKey;
-use crate::store::budget::allocated;
 use crate::store::{Entry, SharedEntry};
 
 /// The stored responses to one key. Clones share them.

@@ -73,8 +73,8 @@ pub struct Tally {
 const BEFORE_NAME: usize = size_of::<Head>() + 2 * size_of::<usize>();
 /// What the allocator's size classes are multiples of.
 const GRAIN: usize = 16;
-/// Its slot in the table, a pointer and a byte of control, and a half more, since a third of the slots stand empty on average.
-const PER_SLOT: usize = (size_of::<Cell>() + 1) * 3 / 2;
+/// Its slot in the table: a pointer and its share of a cache line, of which a fifth stands empty at the least.
+const PER_SLOT: usize = 16;
 
 impl Cell {
     /// A cell that is born knowing `past`.

@@ -9,8 +9,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, Hasher};
 
-use hashbrown::HashTable;
-
 use super::cell::{Cell, Role, Tally};
 use super::facts::Facts;
 use super::figures::{Figures, Totals};
@@ -19,6 +17,7 @@ use super::stamp::Sequence;
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, RandomState};
 use super::touched::Touched;
 use super::tree::Tree;
+use crate::table::Table as Words;
 
 /// The cells of all subjects of one kind.
 #[derive(Debug)]
@@ -46,8 +45,7 @@ pub(super) struct Table {
 /// The cells whose names fall into one part of a table.
 #[derive(Debug, Default)]
 struct Shard {
-    /// By the hashes of their names, which are not kept: a table that grows takes them again.
-    cells: HashTable<Cell>,
+    cells: Words<Cell>,
     /// Bytes that they take.
     bytes: usize,
 }
@@ -144,7 +142,7 @@ impl Table {
         // The least of the best is on top, to be pushed out; of equals the last by name.
         let mut best = BinaryHeap::with_capacity(most.min(1 << 10) + 1);
         for shard in &self.shards {
-            for cell in &shard.lock().cells {
+            for cell in shard.lock().cells.iter() {
                 let entries = cell.entries();
                 let beaten =
                     best.len() == most && best.peek().is_none_or(|Reverse((least, _))| entries < *least);
@@ -169,34 +167,29 @@ impl Table {
         let before = shard.figures();
         let tells = self.prefixes.is_some() && sweep.told.youngest() > Sequence(0);
         let mut held = Figures::default();
-        let mut bytes = 0;
-        shard.cells.retain(|cell| {
+        shard.bytes = 0;
+        for place in 0..shard.cells.places() {
+            let Some(cell) = shard.cells.get(place) else { continue };
             let is_held = cell.is_shared();
             if !is_held {
                 let fact = cell.facts().youngest();
                 if fact <= sweep.old {
                     self.forgotten.fetch_max(fact.0, Ordering::Relaxed);
-                    return false;
+                    shard.cells.take(place);
+                    continue;
                 }
             }
             if tells {
                 cell.learn(sweep.told.about(cell.name()));
             }
             let size = cell.size();
-            bytes += size;
+            shard.bytes += size;
             if is_held {
                 held = held + Figures { cells: 1, bytes: size as u64 };
             }
-            true
-        });
-        shard.bytes = bytes;
-        self.totals.change(before, shard.figures());
-        // Growing back costs as much as it took to get here, so room for twice as many stays; and none for none, since there are
-        // many shards.
-        if shard.cells.capacity() > 4 * shard.cells.len() {
-            let wanted = 2 * shard.cells.len();
-            shard.cells.shrink_to(wanted, |cell| self.hash(cell.name()));
         }
+        self.totals.change(before, shard.figures());
+        shard.cells.tighten();
         Swept { cells: before.cells as usize, held }
     }
 
@@ -223,7 +216,7 @@ impl Table {
         self.touched.note(&cell, forgotten);
         let before = shard.figures();
         shard.bytes += cell.size();
-        shard.cells.insert_unique(hash, cell.clone(), |cell| self.hash(cell.name()));
+        shard.cells.insert(print(hash), cell.clone());
         self.totals.change(before, shard.figures());
         cell
     }
@@ -235,11 +228,15 @@ impl Table {
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // Bits that the tables inside the shards do not look at: they go by the lowest and the highest seven. As a fraction
-        // of 2^32, and the same fraction of the shards is below their number.
+        // Bits that are no part of the print. As a fraction of 2^32, and the same fraction of the shards is below their number.
         let part = (hash >> 24) & u64::from(u32::MAX);
         &self.shards[((part * self.shards.len() as u64) >> 32) as usize]
     }
+}
+
+/// By which a cell is told from others in its shard.
+fn print(hash: u64) -> u16 {
+    hash as u16
 }
 
 impl Part<'_> {
@@ -251,7 +248,7 @@ impl Part<'_> {
 
 impl Shard {
     fn find(&self, hash: u64, name: &[u8]) -> Option<&Cell> {
-        self.cells.find(hash, |cell| cell.name() == name)
+        self.cells.get(self.cells.find(print(hash), |cell| cell.name() == name)?)
     }
 
     fn figures(&self) -> Figures {
@@ -378,7 +375,7 @@ mod tests {
         sweep(&table, &up_to(0));
         assert_eq!(table.figures(), Figures::default());
         assert!(
-            table.shards.iter().all(|shard| shard.lock().cells.capacity() == 0),
+            table.shards.iter().all(|shard| shard.lock().cells.places() == 0),
             "nor is room left for them"
         );
     }
