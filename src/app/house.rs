@@ -17,12 +17,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// The pause between two walks over the store that no purge calls for. What has outlived its use stays until a walk that
 /// begins later comes by.
 const IDLE: Duration = Duration::from_secs(5);
-/// The same, and that between two sweeps, in times of what the last one took, if that is longer: neither is what the thread
-/// mostly does.
-const IDLE_PER_ROUND: u32 = 4;
-/// The pause between two steps of freeing what purges have killed and what has outlived its use, or of sweeping the log: each
-/// takes a small share of a core, and never long at a time: less than a hundredth, so that the p99 of hits does not show it. A
-/// million responses take eight minutes to walk over, and their cells half a minute to sweep.
+/// The pause between two steps of such a walk, which takes half an hour for a million responses.
+const LEISURE: Duration = Duration::from_millis(32);
+/// The pause between two steps of freeing what purges have killed, or of sweeping the log: each takes a small share of a core, and
+/// never long at a time: less than a hundredth, so that the p99 of hits does not show it. A million responses take eight minutes
+/// to walk over, and their cells half a minute to sweep.
 const REST: Duration = Duration::from_millis(8);
 /// The same while the log is crowded. A sweep goes over a quarter of a million cells a second then, which is more than come
 /// meanwhile, and takes some ten seconds at the most, since a step is a whole shard at least.
@@ -30,6 +29,8 @@ const HASTE: Duration = Duration::from_millis(1);
 /// How often the log forgets what no stored response needs any more, from the beginning of a sweep to that of the next, if a
 /// sweep takes no long time.
 const SWEEP: Duration = Duration::from_secs(30);
+/// The pause after a sweep in times of what it took, if that is longer.
+const PAUSE_PER_SWEEP: u32 = 4;
 /// The same when it is crowded. Flights that take longer than this may go unstored.
 const EARLY_SWEEP: Duration = Duration::from_secs(5);
 /// How often it is seen whether the tokens have changed.
@@ -62,10 +63,11 @@ struct Chores<'a> {
     sweeping: Option<Sweeping<'a>>,
     /// The last purge whose dead are freed, or are being freed.
     reclaimed: Sequence,
-    /// When the last walk began, and when the next begins at the latest.
-    began: Moment,
+    /// When the next walk begins at the latest.
     due: Moment,
     reclaiming: Option<Reclaiming<'a>>,
+    /// The walk that is under way was called for by a purge.
+    is_called: bool,
     /// When it took its last step.
     walked: Moment,
 }
@@ -81,9 +83,9 @@ impl<'a> Chores<'a> {
             sweep_due: now + SWEEP,
             sweeping: None,
             reclaimed: Sequence::default(),
-            began: now,
             due: now + IDLE,
             reclaiming: None,
+            is_called: false,
             walked: now,
         }
     }
@@ -92,9 +94,15 @@ impl<'a> Chores<'a> {
     fn pause(&self) -> Duration {
         match (&self.sweeping, &self.reclaiming) {
             (Some(_), _) if self.engine.log().is_crowded() => HASTE,
+            (Some(_), _) => REST,
+            (None, Some(_)) => self.stride(),
             (None, None) => TICK,
-            _ => REST,
         }
+    }
+
+    /// The pause between two steps of the walk that is under way. A purge that comes meanwhile waits for its end.
+    fn stride(&self) -> Duration {
+        if self.is_called || self.engine.log().published() > self.reclaimed { REST } else { LEISURE }
     }
 
     /// Does a bounded piece of what is to be done.
@@ -107,9 +115,10 @@ impl<'a> Chores<'a> {
     }
 
     fn reclaim(&mut self, now: Moment) {
+        let stride = self.stride();
         if let Some(reclaiming) = &mut self.reclaiming {
-            // A sweep in haste is none of its business.
-            if now.since(self.walked) < REST {
+            // At what pace a sweep goes is none of its business.
+            if now.since(self.walked) < stride {
                 return;
             }
             self.walked = now;
@@ -117,11 +126,11 @@ impl<'a> Chores<'a> {
                 return;
             }
             self.reclaiming = None;
-            self.due = now + IDLE.max(now.since(self.began) * IDLE_PER_ROUND);
+            self.due = now + IDLE;
         }
         let published = self.engine.log().published();
         if published > self.reclaimed || now >= self.due {
-            self.began = now;
+            self.is_called = published > self.reclaimed;
             self.reclaimed = published;
             self.reclaiming = Some(self.engine.store().reclaim(self.engine.log()));
         }
@@ -140,7 +149,7 @@ impl<'a> Chores<'a> {
                 return;
             }
             self.sweeping = None;
-            self.sweep_due = (self.swept + SWEEP).max(now + now.since(self.swept) * IDLE_PER_ROUND);
+            self.sweep_due = (self.swept + SWEEP).max(now + now.since(self.swept) * PAUSE_PER_SWEEP);
         }
         let (log, since) = (self.engine.log(), now.since(self.swept));
         if now >= self.sweep_due || (since >= EARLY_SWEEP && log.is_crowded()) {
@@ -226,7 +235,7 @@ mod tests {
         sweep_out(&mut chores, &time);
         let took = chores.clock.moment().since(began);
         ask_for(engine.log(), "a.example/");
-        time.advance(took * IDLE_PER_ROUND - INSTANT);
+        time.advance(took * PAUSE_PER_SWEEP - INSTANT);
         chores.go_on();
         assert_eq!(chores.swept, began, "it is not time yet");
         time.advance(INSTANT);
@@ -269,7 +278,7 @@ mod tests {
         let walk = |chores: &mut Chores<'_>| {
             (0..50).for_each(|_| {
                 chores.go_on();
-                time.advance(REST);
+                time.advance(LEISURE);
             });
         };
         walk(&mut chores);
@@ -279,6 +288,41 @@ mod tests {
         walk(&mut chores);
         engine.store().tick();
         assert_eq!(engine.store().figures().entries, 1);
+    }
+
+    #[test]
+    fn a_walk_is_a_leisurely_one_until_a_purge_calls_for_it() {
+        let time = Manual::new();
+        let engine = engine_by(&Clock::manual(time.clone()));
+        let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
+        (0..400).for_each(|i| store(&engine, &format!("a.example/{i}"), SWEEP));
+        let purge = || {
+            engine.log().publish(
+                &[Fact { subject: Subject::Url("b.example/"), kind: Kind::Hard }],
+                Moment::from_nanos(1),
+            );
+        };
+        time.advance(IDLE);
+        chores.go_on();
+        assert!(chores.reclaiming.is_some());
+        assert_eq!(chores.pause(), LEISURE);
+        purge();
+        assert_eq!(chores.pause(), REST, "it is to be brought to its end");
+        let walk_out = |chores: &mut Chores<'_>, called: bool| {
+            for _ in 0..50 {
+                if chores.reclaiming.is_none() || chores.is_called != called {
+                    return;
+                }
+                time.advance(REST);
+                chores.go_on();
+            }
+            panic!("it does not end");
+        };
+        walk_out(&mut chores, false);
+        assert!(chores.reclaiming.is_some() && chores.is_called, "the next begins at once");
+        assert_eq!(chores.pause(), REST);
+        walk_out(&mut chores, true);
+        assert_eq!((chores.reclaiming.is_some(), chores.pause()), (false, TICK));
     }
 
     #[test]
