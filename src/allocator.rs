@@ -1,7 +1,7 @@
 //! What the allocator sets aside, by which memory is charged and tables grow.
 
 /// What jemalloc sets aside for `len` bytes: the next of four sizes per doubling.
-pub const fn allocated(len: usize) -> usize {
+pub(crate) const fn allocated(len: usize) -> usize {
     match len.checked_sub(1) {
         None => 0,
         Some(below) if below < 8 => 8,

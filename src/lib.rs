@@ -28,7 +28,7 @@
 #![allow(rustdoc::private_intra_doc_links)] // the documentation is built with private items
 
 pub mod admin;
-pub mod allocator;
+mod allocator;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -41,7 +41,7 @@ pub mod request;
 pub mod route;
 pub mod server;
 pub mod store;
-pub mod table;
+mod table;
 pub mod telemetry;
 pub mod upstream;
 pub mod validity;

@@ -23,7 +23,7 @@ const SPARSE: usize = 4;
 ///
 /// A word is what fills one, and is never zero: a pointer. Others work as well, in more room.
 #[derive(Debug)]
-pub struct Table<T> {
+pub(crate) struct Table<T> {
     buckets: Box<[Bucket<T>]>,
     /// INVARIANT: how many words there are, which is less than there are places, if there are any.
     len: usize,
@@ -64,7 +64,7 @@ impl<T> Bucket<T> {
 
 impl<T> Table<T> {
     /// The place of a word with this print that `is_it`.
-    pub fn find(&self, print: u16, is_it: impl Fn(&T) -> bool) -> Option<usize> {
+    pub(crate) fn find(&self, print: u16, is_it: impl Fn(&T) -> bool) -> Option<usize> {
         for at in self.way(print) {
             let bucket = self.buckets.get(at)?;
             if let Some(slot) = bucket.find(print, &is_it) {
@@ -78,17 +78,17 @@ impl<T> Table<T> {
     }
 
     /// What is in a place. All are below [`places`](Self::places).
-    pub fn get(&self, place: usize) -> Option<&T> {
+    pub(crate) fn get(&self, place: usize) -> Option<&T> {
         self.buckets.get(place / WIDTH)?.words[place % WIDTH].as_ref()
     }
 
     /// Puts a word where another with the same print is, which is returned.
-    pub fn replace(&mut self, place: usize, word: T) -> Option<T> {
+    pub(crate) fn replace(&mut self, place: usize, word: T) -> Option<T> {
         self.buckets.get_mut(place / WIDTH)?.words[place % WIDTH].replace(word)
     }
 
     /// Puts in a word that is not there yet. It may move others.
-    pub fn insert(&mut self, print: u16, word: T) {
+    pub(crate) fn insert(&mut self, print: u16, word: T) {
         if self.len >= self.room() {
             self.resize(self.room() + 1);
         }
@@ -97,7 +97,7 @@ impl<T> Table<T> {
     }
 
     /// Takes out what is in a place. Others stay where they are.
-    pub fn take(&mut self, place: usize) -> Option<T> {
+    pub(crate) fn take(&mut self, place: usize) -> Option<T> {
         let at = place / WIDTH;
         let bucket = self.buckets.get_mut(at)?;
         let word = bucket.words[place % WIDTH].take()?;
@@ -110,37 +110,32 @@ impl<T> Table<T> {
     }
 
     /// How many words there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// No words at all.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// How many places there are, taken or not.
-    pub fn places(&self) -> usize {
+    pub(crate) fn places(&self) -> usize {
         self.buckets.len() * WIDTH
     }
 
     /// All words.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.buckets.iter().flat_map(|bucket| bucket.words.iter().flatten())
     }
 
     /// For how many words there is room before it grows.
-    pub fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.buckets.len() * FULL
     }
 
     /// Whether it is almost empty, and [`tighten`](Self::tighten) gives memory back.
-    pub fn is_sparse(&self) -> bool {
+    pub(crate) fn is_sparse(&self) -> bool {
         self.len < self.room() / SPARSE
     }
 
     /// Leaves room for twice as many words as there are, if it is [sparse](Self::is_sparse). It moves words.
-    pub fn tighten(&mut self) {
+    pub(crate) fn tighten(&mut self) {
         if self.is_sparse() {
             self.resize(2 * self.len);
         }

@@ -26,13 +26,12 @@ const REST: Duration = Duration::from_millis(8);
 /// The same while the log is crowded. A sweep goes over a quarter of a million cells a second then, which is more than come
 /// meanwhile, and takes some ten seconds at the most, since a step is a whole shard at least.
 const HASTE: Duration = Duration::from_millis(1);
-/// How often the log forgets what no stored response needs any more, from the beginning of a sweep to that of the next, if a
-/// sweep takes no long time.
+/// How often the log forgets what no stored response needs any more: from the beginning of a sweep to that of the next.
 const SWEEP: Duration = Duration::from_secs(30);
-/// The pause after a sweep in times of what it took, if that is longer.
-const PAUSE_PER_SWEEP: u32 = 4;
 /// The same when it is crowded. Flights that take longer than this may go unstored.
 const EARLY_SWEEP: Duration = Duration::from_secs(5);
+/// The pause after a sweep of a log that is not crowded, in times of what the sweep took, if the next would begin before.
+const PAUSE_PER_SWEEP: u32 = 4;
 /// How often it is seen whether the tokens have changed.
 const RELOAD: Duration = Duration::from_secs(1);
 
@@ -64,7 +63,7 @@ struct Chores<'a> {
     /// The last purge whose dead are freed, or are being freed.
     reclaimed: Sequence,
     /// When the next walk begins at the latest.
-    due: Moment,
+    walk_due: Moment,
     reclaiming: Option<Reclaiming<'a>>,
     /// The walk that is under way was called for by a purge.
     is_called: bool,
@@ -83,7 +82,7 @@ impl<'a> Chores<'a> {
             sweep_due: now + SWEEP,
             sweeping: None,
             reclaimed: Sequence::default(),
-            due: now + IDLE,
+            walk_due: now + IDLE,
             reclaiming: None,
             is_called: false,
             walked: now,
@@ -126,10 +125,10 @@ impl<'a> Chores<'a> {
                 return;
             }
             self.reclaiming = None;
-            self.due = now + IDLE;
+            self.walk_due = now + IDLE;
         }
         let published = self.engine.log().published();
-        if published > self.reclaimed || now >= self.due {
+        if published > self.reclaimed || now >= self.walk_due {
             self.is_called = published > self.reclaimed;
             self.reclaimed = published;
             self.reclaiming = Some(self.engine.store().reclaim(self.engine.log()));
@@ -182,6 +181,12 @@ mod tests {
     fn engine_by(clock: &Clock) -> Arc<Engine> {
         let config = Config::from_str("test.toml", CONFIG).unwrap_or_else(|fault| panic!("{fault:?}"));
         crate::app::engine(&Arc::new(config), clock).unwrap()
+    }
+
+    /// One whose responses age by hand, too.
+    fn engine_by_hand() -> (Arc<Engine>, Arc<Manual>) {
+        let time = Manual::new();
+        (engine_by(&Clock::manual(time.clone())), time)
     }
 
     /// Makes the cells of a response that nobody keeps.
@@ -268,8 +273,7 @@ mod tests {
 
     #[test]
     fn what_has_outlived_its_use_goes_though_nothing_is_purged() {
-        let time = Manual::new();
-        let engine = engine_by(&Clock::manual(time.clone()));
+        let (engine, time) = engine_by_hand();
         let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
         let keep = engine.config().cache.keep;
         (0..100).for_each(|i| store(&engine, &format!("a.example/{i}"), Duration::from_secs(1)));
@@ -292,8 +296,7 @@ mod tests {
 
     #[test]
     fn a_walk_is_a_leisurely_one_until_a_purge_calls_for_it() {
-        let time = Manual::new();
-        let engine = engine_by(&Clock::manual(time.clone()));
+        let (engine, time) = engine_by_hand();
         let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
         (0..400).for_each(|i| store(&engine, &format!("a.example/{i}"), SWEEP));
         let purge = || {
@@ -344,8 +347,7 @@ mod tests {
 
     #[test]
     fn a_walk_keeps_its_pace_while_a_sweep_is_in_haste() {
-        let time = Manual::new();
-        let engine = engine_by(&Clock::manual(time.clone()));
+        let (engine, time) = engine_by_hand();
         let mut chores = Chores::new(&engine, Clock::manual(time.clone()));
         (0..400).for_each(|i| store(&engine, &format!("a.example/{i}"), SWEEP));
         engine

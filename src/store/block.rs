@@ -277,6 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn each_line_of_what_is_not_too_long_is_read() {
+        let budget = Budget::new(1 << 20);
+        // Together with its owner, and apart from it.
+        for len in [1000, 1024] {
+            for at in (0..len).step_by(CACHE_LINE).chain([len - 1]) {
+                let mut bytes = vec![0; len];
+                bytes[at] = 7;
+                let read = match Block::of(&[&bytes], &budget).unwrap() {
+                    Block::Together(together) => together.prefetch(),
+                    Block::Apart(apart) => apart.prefetch(),
+                };
+                assert_eq!(read, 7, "{at} of {len}");
+            }
+        }
+        let both = Together::with_behind(&[0; 700], &[0, 7], &budget).unwrap();
+        assert_eq!(both.prefetch(), 7, "and what lies behind");
+    }
+
+    #[test]
     fn what_goes_with_bytes_lies_behind_them_where_that_takes_no_more_room() {
         let (bytes, others) = ([7; 5000], [9; 300]);
         let mut done = 0;

@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
     fn what_is_long_is_copied_to_be_sent_and_only_once() {
         for len in [1, memfile::SHORTEST - 1, LONG as usize + 1] {

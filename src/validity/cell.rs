@@ -73,7 +73,8 @@ pub struct Tally {
 const BEFORE_NAME: usize = size_of::<Head>() + 2 * size_of::<usize>();
 /// What the allocator's size classes are multiples of.
 const GRAIN: usize = 16;
-/// Its slot in the table: a pointer and its share of a cache line, of which a fifth stands empty at the least.
+/// Its slot in the table: its share of a cache line, which is filled with five at the most on average, and with four after the
+/// table has grown.
 const PER_SLOT: usize = 16;
 
 impl Cell {

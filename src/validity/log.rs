@@ -23,9 +23,8 @@ mod tests;
 pub use sweeping::Sweeping;
 
 /// Every response that is stored passes through the tables of URLs and tags. A shard is swept, and grows, as a whole and under
-/// its lock: of a million cells each has 280, for which somebody waits some 50 us at most. An empty shard takes 48 bytes, these
-/// of both tables 336 KiB. They double their room at nearly the same time: at 100,000 cells, 200,000, and so on; of 4,096 shards
-/// it were 115,000, and at a million most of it would be new and empty.
+/// its lock: of a million cells each has 280, for which somebody waits some 50 us at most. An empty shard takes 40 bytes, these
+/// of both tables 280 KiB.
 ///
 /// (To stop in the middle of a larger shard would cost no memory, but its cells change their places when it grows, and whoever
 /// goes on then must not leave out one of them.)

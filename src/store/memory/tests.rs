@@ -163,7 +163,7 @@ fn an_entry_tells_its_fields_and_leaves_nothing_charged() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
 fn long_content_that_is_asked_for_often_is_moved_and_nothing_else_changes() {
     let is_moved = |entry: &Entry| memfile::is_worth(&entry.body.pieces()[0]);
