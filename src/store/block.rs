@@ -13,17 +13,13 @@ use triomphe::HeaderSlice;
 
 use crate::allocator::allocated;
 use crate::memfile::{self, Extent};
+use crate::prefetch;
 use crate::store::budget::{Budget, Charge};
 
 /// What goes with bytes in one allocation: the count of those who hold them, and their owner.
 const BESIDE: usize = size_of::<usize>() + size_of::<Owner>();
 /// What an owner costs whose bytes lie elsewhere: the count, and the owner.
 const APART: usize = allocated(size_of::<usize>() + size_of::<Apart>());
-
-/// What a processor takes from memory at a time, in bytes.
-const CACHE_LINE: usize = 64;
-/// As many of these as a processor waits for at once, and some.
-const PREFETCHED: usize = 20;
 
 /// Bytes that never change, and stay charged as long as any of them is held. Clones share them. Two words.
 #[derive(Clone, Debug)]
@@ -137,9 +133,10 @@ impl Together {
         self.0.slice.get(self.0.header.len as usize..).unwrap_or_default()
     }
 
-    /// Reads a byte of each of its first cache lines and of the last, and waits for none of them to know where the others are.
-    pub(super) fn prefetch(&self) -> u8 {
-        read_each_line(&self.0.slice)
+    /// Says that it will be read soon.
+    pub(super) fn prefetch(&self) {
+        prefetch::value(&self.0.header);
+        prefetch::bytes(&self.0.slice);
     }
 
     pub(super) fn budget(&self) -> &Arc<Budget> {
@@ -191,11 +188,10 @@ impl Apart {
         }
     }
 
-    /// The same of bytes that lie elsewhere on the heap; the first look at those in the file may take longer than it saves.
-    pub(super) fn prefetch(&self) -> u8 {
-        match &self.bytes {
-            Elsewhere::Heap(bytes) => read_each_line(bytes),
-            Elsewhere::File(_) => 0,
+    /// Says that it will be read soon, which of bytes in the file is the kernel's to do.
+    pub(super) fn prefetch(&self) {
+        if let Elsewhere::Heap(bytes) = &self.bytes {
+            prefetch::bytes(bytes);
         }
     }
 
@@ -216,12 +212,6 @@ impl Drop for Apart {
     fn drop(&mut self) {
         self.budget.give_back(self.size() as u64);
     }
-}
-
-/// A byte of each, of long bytes as many as a processor cannot tell by itself that they will be read.
-fn read_each_line(bytes: &[u8]) -> u8 {
-    let lines = bytes.iter().step_by(CACHE_LINE).take(PREFETCHED);
-    lines.chain(bytes.last()).fold(0, |all, byte| all ^ byte)
 }
 
 /// The same of a block of `len` bytes on the heap.
@@ -274,25 +264,6 @@ mod tests {
                 assert_eq!(budget.used(), 0, "{len}");
             }
         }
-    }
-
-    #[test]
-    fn each_line_of_what_is_not_too_long_is_read() {
-        let budget = Budget::new(1 << 20);
-        // Together with its owner, and apart from it.
-        for len in [1000, 1024] {
-            for at in (0..len).step_by(CACHE_LINE).chain([len - 1]) {
-                let mut bytes = vec![0; len];
-                bytes[at] = 7;
-                let read = match Block::of(&[&bytes], &budget).unwrap() {
-                    Block::Together(together) => together.prefetch(),
-                    Block::Apart(apart) => apart.prefetch(),
-                };
-                assert_eq!(read, 7, "{at} of {len}");
-            }
-        }
-        let both = Together::with_behind(&[0; 700], &[0, 7], &budget).unwrap();
-        assert_eq!(both.prefetch(), 7, "and what lies behind");
     }
 
     #[test]

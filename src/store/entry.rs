@@ -1,7 +1,6 @@
 //! A stored response.
 
 use std::borrow::Cow;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -15,6 +14,7 @@ use crate::key::CacheKey;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
+use crate::prefetch;
 use crate::store::fields::{Fields, PackedFields};
 use crate::store::head;
 use crate::store::heat::Heat;
@@ -218,11 +218,12 @@ impl Entry {
         self.fields.as_ref().map_or(0, PackedFields::size) as u64 + self.body.size()
     }
 
-    /// Reads a byte of each cache line that a hit needs. Among a million responses none of them is in a cache of the processor's,
-    /// which waits for all of them together as long as for each of them later.
+    /// Says that fields and content will be read soon.
     pub(super) fn prefetch(&self) {
-        let fields = self.fields.as_ref().and_then(|fields| fields.as_bytes().first());
-        black_box((self.heat.get(), fields.copied(), self.body.prefetch()));
+        if let Some(fields) = &self.fields {
+            prefetch::bytes(fields.as_bytes());
+        }
+        self.body.prefetch();
     }
 
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.

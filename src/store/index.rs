@@ -16,8 +16,9 @@ use crate::table::Table;
 /// `tests/overhead.rs`.
 pub(super) const PER_KEY: usize = 24;
 /// A part for so many bytes that may be stored: some thousand responses, so that their prints differ as a rule, and that
-/// a part grows within microseconds, as it does under its lock.
-const BYTES_PER_PART: u64 = 1024 * 1024;
+/// a part grows within tens of microseconds, as it does under its lock; and not so few that the locks by themselves do not stay
+/// in a cache of the processor's.
+const BYTES_PER_PART: u64 = 4 * 1024 * 1024;
 /// How many parts there are at least, so that threads rarely meet.
 const FEWEST_PARTS: u64 = 16;
 
@@ -65,10 +66,12 @@ impl Index {
     pub(super) fn get(&self, key: &CacheKey) -> Option<Resource> {
         let (part, print) = self.place(key)?;
         let table = part.0.read();
-        let place = table.find(print, |resource| resource.is_of(key))?;
-        let resource = table.get(place)?;
-        // Before it is counted that somebody has it, for which a processor waits with all that comes after.
-        resource.prefetch();
+        let is_it = |resource: &Resource| {
+            resource.prefetch();
+            resource.is_of(key)
+        };
+        let resource = table.get(table.find(print, is_it)?)?;
+        resource.prefetch_more();
         Some(resource.clone())
     }
 

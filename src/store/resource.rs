@@ -4,6 +4,7 @@ use triomphe::{Arc, ArcBorrow, ArcUnion, ArcUnionBorrow};
 
 use crate::allocator::allocated;
 use crate::key::CacheKey;
+use crate::prefetch;
 use crate::store::{Entry, SharedEntry};
 
 /// The stored responses to one key. Clones share them.
@@ -53,11 +54,14 @@ impl Resource {
         self.variants().next().map(|entry| &entry.get().key)
     }
 
-    /// Reads from all that a hit with the newest is made of.
+    /// Says that the newest will be read soon.
     pub(super) fn prefetch(&self) {
-        if let Some(newest) = self.variants().next() {
-            newest.prefetch();
-        }
+        self.variants().next().iter().for_each(|newest| prefetch::value(newest.get()));
+    }
+
+    /// Says that so will be what it leads to.
+    pub(super) fn prefetch_more(&self) {
+        self.variants().next().iter().for_each(|newest| newest.prefetch());
     }
 
     /// Whether it is one of them.

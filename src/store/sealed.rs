@@ -153,12 +153,11 @@ impl Sealed {
         }
     }
 
-    /// Reads a byte of each of its first cache lines, if it is in one piece on the heap, and of what lies behind it. What comes of
-    /// that means nothing.
-    pub(super) fn prefetch(&self) -> u8 {
+    /// Says that it will be read soon, if it is in one piece, with what lies behind it.
+    pub(super) fn prefetch(&self) {
         match &self.0 {
             Content::Together(together) => together.prefetch(),
-            Content::Other(other) => other.as_first().map_or(0, |apart| apart.get().prefetch()),
+            Content::Other(other) => other.as_first().iter().for_each(|apart| apart.prefetch()),
         }
     }
 
