@@ -8,7 +8,6 @@
 //! |---|---|
 //! | [`clock`] | reading time, nothing else does |
 //! | [`allocator`] | what it sets aside |
-//! | [`prefetch`] | what the processor is told to read soon |
 //! | [`table`] | a hash table of words, a look into which waits for memory once |
 //! | [`memfile`] | content where the kernel can send it without a copy |
 //! | [`policy`] | RFC 9111 as pure functions |
@@ -37,7 +36,6 @@ pub mod config;
 pub mod key;
 pub mod memfile;
 pub mod policy;
-mod prefetch;
 pub mod purge;
 pub mod request;
 pub mod route;

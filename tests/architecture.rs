@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("allocator", &[]),
-    ("prefetch", &[]),
     ("table", &["allocator"]),
     ("memfile", &[]),
     ("policy", &[]),
@@ -24,18 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("validity", &["clock", "key", "table"]),
     (
         "store",
-        &[
-            "allocator",
-            "clock",
-            "config",
-            "key",
-            "memfile",
-            "policy",
-            "prefetch",
-            "table",
-            "validity",
-            "telemetry",
-        ],
+        &["allocator", "clock", "config", "key", "memfile", "policy", "table", "validity", "telemetry"],
     ),
     ("upstream", &["clock", "config", "telemetry"]),
     ("purge", &["clock", "config", "key", "route", "validity", "store", "telemetry"]),

@@ -13,8 +13,8 @@ use triomphe::HeaderSlice;
 
 use crate::allocator::allocated;
 use crate::memfile::{self, Extent};
-use crate::prefetch;
 use crate::store::budget::{Budget, Charge};
+use crate::store::prefetch::prefetch;
 
 /// What goes with bytes in one allocation: the count of those who hold them, and their owner.
 const BESIDE: usize = size_of::<usize>() + size_of::<Owner>();
@@ -135,8 +135,7 @@ impl Together {
 
     /// Says that it will be read soon.
     pub(super) fn prefetch(&self) {
-        prefetch::value(&self.0.header);
-        prefetch::bytes(&self.0.slice);
+        prefetch(&*self.0);
     }
 
     pub(super) fn budget(&self) -> &Arc<Budget> {
@@ -188,10 +187,10 @@ impl Apart {
         }
     }
 
-    /// Says that it will be read soon, which of bytes in the file is the kernel's to do.
+    /// Says that its bytes will be read soon, for which it is read itself. Those in the file the kernel reads.
     pub(super) fn prefetch(&self) {
         if let Elsewhere::Heap(bytes) = &self.bytes {
-            prefetch::bytes(bytes);
+            prefetch(&**bytes);
         }
     }
 

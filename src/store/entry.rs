@@ -14,10 +14,10 @@ use crate::key::CacheKey;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
-use crate::prefetch;
 use crate::store::fields::{Fields, PackedFields};
 use crate::store::head;
 use crate::store::heat::Heat;
+use crate::store::prefetch::prefetch;
 use crate::store::span::Span;
 use crate::store::{Budget, Head, Sealed};
 use crate::validity::{Marks, Stamp};
@@ -218,10 +218,10 @@ impl Entry {
         self.fields.as_ref().map_or(0, PackedFields::size) as u64 + self.body.size()
     }
 
-    /// Says that fields and content will be read soon.
-    pub(super) fn prefetch(&self) {
+    /// Says that fields and content will be read soon, which lie apart from it.
+    pub(super) fn prefetch_rest(&self) {
         if let Some(fields) = &self.fields {
-            prefetch::bytes(fields.as_bytes());
+            prefetch(fields.as_bytes());
         }
         self.body.prefetch();
     }

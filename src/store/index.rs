@@ -16,8 +16,8 @@ use crate::table::Table;
 /// `tests/overhead.rs`.
 pub(super) const PER_KEY: usize = 24;
 /// A part for so many bytes that may be stored: some thousand responses, so that their prints differ as a rule, and that
-/// a part grows within tens of microseconds, as it does under its lock; and not so few that the locks by themselves do not stay
-/// in a cache of the processor's.
+/// it is not long that a part grows, as it does under its lock. With smaller parts, of which there are more, the locks do not
+/// stay in a cache of the processor's.
 const BYTES_PER_PART: u64 = 4 * 1024 * 1024;
 /// How many parts there are at least, so that threads rarely meet.
 const FEWEST_PARTS: u64 = 16;
@@ -71,7 +71,7 @@ impl Index {
             resource.is_of(key)
         };
         let resource = table.get(table.find(print, is_it)?)?;
-        resource.prefetch_more();
+        resource.prefetch_rest();
         Some(resource.clone())
     }
 

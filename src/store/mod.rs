@@ -23,6 +23,7 @@ mod index;
 mod lexicon;
 pub mod memory;
 pub mod piece;
+mod prefetch;
 mod pressure;
 pub mod reclaim;
 pub mod resource;

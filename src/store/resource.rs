@@ -4,7 +4,7 @@ use triomphe::{Arc, ArcBorrow, ArcUnion, ArcUnionBorrow};
 
 use crate::allocator::allocated;
 use crate::key::CacheKey;
-use crate::prefetch;
+use crate::store::prefetch::prefetch;
 use crate::store::{Entry, SharedEntry};
 
 /// The stored responses to one key. Clones share them.
@@ -56,12 +56,16 @@ impl Resource {
 
     /// Says that the newest will be read soon.
     pub(super) fn prefetch(&self) {
-        self.variants().next().iter().for_each(|newest| prefetch::value(newest.get()));
+        if let Some(newest) = self.variants().next() {
+            prefetch(newest.get());
+        }
     }
 
-    /// Says that so will be what it leads to.
-    pub(super) fn prefetch_more(&self) {
-        self.variants().next().iter().for_each(|newest| newest.prefetch());
+    /// Says that its fields and content will be, too.
+    pub(super) fn prefetch_rest(&self) {
+        if let Some(newest) = self.variants().next() {
+            newest.prefetch_rest();
+        }
     }
 
     /// Whether it is one of them.

@@ -157,7 +157,11 @@ impl Sealed {
     pub(super) fn prefetch(&self) {
         match &self.0 {
             Content::Together(together) => together.prefetch(),
-            Content::Other(other) => other.as_first().iter().for_each(|apart| apart.prefetch()),
+            Content::Other(other) => {
+                if let Some(apart) = other.as_first() {
+                    apart.prefetch();
+                }
+            }
         }
     }
 

@@ -10,17 +10,11 @@ const LINE: usize = 64;
 /// read.
 const MOST: usize = 20;
 
-/// Of long bytes, the first of them, and the last.
+/// Hints at a value by itself, and at nothing that it leads to; of a long one, at its first lines and the last.
 #[inline(always)]
-pub(crate) fn bytes(bytes: &[u8]) {
-    places(bytes.len()).for_each(|at| hint(bytes.as_ptr().wrapping_add(at)));
-}
-
-/// A value by itself, and nothing that it leads to.
-#[inline(always)]
-pub(crate) fn value<T>(value: &T) {
-    let first = std::ptr::from_ref(value).cast();
-    places(size_of::<T>()).for_each(|at| hint(<*const u8>::wrapping_add(first, at)));
+pub(super) fn prefetch<T: ?Sized>(value: &T) {
+    let first: *const u8 = std::ptr::from_ref(value).cast();
+    places(size_of_val(value)).for_each(|at| hint(first.wrapping_add(at)));
 }
 
 /// Where there is a byte of each line of `len` bytes, wherever in a line they begin; of the first of them, and of the last.
@@ -28,11 +22,11 @@ fn places(len: usize) -> impl Iterator<Item = usize> {
     (0..len).step_by(LINE).take(MOST).chain(len.checked_sub(1))
 }
 
-/// There is none in stable Rust for other processors.
+/// Asks for the line of an address. For other processors stable Rust has no such call, and nothing is done.
 #[inline(always)]
 fn hint(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code, reason = "hits among a million take 0.97 times the time: docs/performance.md")]
+    #[allow(unsafe_code, reason = "hits among a million take less time: docs/performance.md")]
     // SAFETY: the instruction is there on all processors of this kind, reads nothing, and takes any address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
