@@ -138,6 +138,11 @@ impl Together {
         prefetch(&*self.0);
     }
 
+    /// Says that its size will be asked for soon.
+    pub(super) fn prefetch_size(&self) {
+        prefetch(&self.0.header);
+    }
+
     pub(super) fn budget(&self) -> &Arc<Budget> {
         &self.0.header.budget
     }

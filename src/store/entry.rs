@@ -226,6 +226,11 @@ impl Entry {
         self.body.prefetch();
     }
 
+    /// Says that its [size](Self::size) will be asked for soon, some of which lies apart from it.
+    pub(super) fn prefetch_size(&self) {
+        self.body.prefetch_size();
+    }
+
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.
     pub fn parts(&self, budget: &Arc<Budget>) -> Option<NewEntry> {
         let validators = self.validators().into_owned();

@@ -8,6 +8,8 @@
 //! A response is worth the hits that it has, over the square root of its size: between keeping as many responses as
 //! possible and as many bytes. `docs/performance.md` has hit ratios beside those of other algorithms.
 
+use std::cmp::Ordering;
+
 use triomphe::ArcBorrow;
 
 use crate::key::CacheKey;
@@ -57,26 +59,46 @@ impl Hand {
 
     /// Moves on, picks some of what it comes by, and cools the others.
     fn pick(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) {
-        let mut seen: Vec<(f64, SharedEntry)> = Vec::with_capacity(LOOKED_AT);
-        let mut see = |resource: &Resource| {
-            let worth = |entry: &Entry| if is_useless(entry) { 0.0 } else { entry.worth() };
-            seen.extend(resource.variants().map(|entry| (worth(&entry), entry.clone_arc())));
-        };
-        let mut left = LOOKED_AT;
-        let goes_on = index.look(&mut self.place, left, |resource| {
-            left -= 1;
-            see(resource);
-        });
-        if !goes_on {
-            // A round is over: the rest is from the beginning of the next, where there may be some that were seen already.
-            index.look(&mut self.place, left, see);
+        let worth = |entry: SharedEntry| (if is_useless(&entry) { 0.0 } else { entry.worth() }, entry);
+        let mut seen: Vec<(f64, SharedEntry)> = self.come_by(index).into_iter().map(worth).collect();
+        let spared = seen.len() - seen.len().div_ceil(OUT);
+        if !seen.is_empty() {
+            seen.select_nth_unstable_by(spared, least_last);
         }
-        seen.sort_unstable_by(|(worth, entry), (other_worth, other)| {
-            other_worth.total_cmp(worth).then(other.received.cmp(&entry.received))
-        });
-        let picked = seen.split_off(seen.len() - seen.len().div_ceil(OUT));
+        let mut picked = seen.split_off(spared);
+        picked.sort_unstable_by(least_last);
         seen.iter().for_each(|(_, spared)| spared.cool());
         self.picked = picked.iter().map(|(_, entry)| Picked::of(entry)).collect();
+    }
+
+    /// The entries of the next resources; of the first, too, where a round is over, some of which may have been seen already.
+    ///
+    /// None of what tells their worth is in a cache of the processor's, so all of it is hinted at before any is read.
+    fn come_by(&mut self, index: &Index) -> Vec<SharedEntry> {
+        walk(index, &mut self.place.clone(), Resource::prefetch);
+        let mut seen = Vec::with_capacity(LOOKED_AT);
+        walk(index, &mut self.place, |resource| {
+            seen.extend(resource.variants().map(|entry| entry.clone_arc()));
+        });
+        seen.iter().for_each(|entry| entry.prefetch_size());
+        seen
+    }
+}
+
+/// By worth; of equals, the oldest is the least.
+fn least_last((worth, entry): &(f64, SharedEntry), (other_worth, other): &(f64, SharedEntry)) -> Ordering {
+    other_worth.total_cmp(worth).then(other.received.cmp(&entry.received))
+}
+
+/// Shows the next resources, and goes on from the beginning once at the end.
+fn walk(index: &Index, place: &mut Place, mut see: impl FnMut(&Resource)) {
+    let mut left = LOOKED_AT;
+    let goes_on = index.look(place, left, |resource| {
+        left -= 1;
+        see(resource);
+    });
+    if !goes_on {
+        index.look(place, left, see);
     }
 }
 
@@ -86,8 +108,7 @@ impl Picked {
     }
 
     fn find(&self, index: &Index) -> Option<SharedEntry> {
-        let resource = index.get(&self.key)?;
-        let entry = resource.variants().find(|entry| ArcBorrow::to_raw(entry).addr() == self.address)?;
-        Some(entry.clone_arc())
+        let is_it = |entry: &ArcBorrow<'_, Entry>| ArcBorrow::to_raw(entry).addr() == self.address;
+        index.view(&self.key, |resource| Some(resource.variants().find(is_it)?.clone_arc()))?
     }
 }

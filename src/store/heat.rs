@@ -41,7 +41,9 @@ impl Heat {
     /// Loses a little. For one thread at a time.
     pub(super) fn cool(&self) {
         let heat = self.0.load(Ordering::Relaxed);
-        self.0.fetch_sub(heat.div_ceil(COOLING), Ordering::Relaxed);
+        if heat > 0 {
+            self.0.fetch_sub(heat.div_ceil(COOLING), Ordering::Relaxed);
+        }
     }
 
     /// Half of what the response had that is replaced: what is asked for a lot stays hot when it is renewed, and cools

@@ -62,17 +62,15 @@ impl Index {
         Self { parts: (0..parts).map(|_| Part::default()).collect(), hash: KeyHash::default() }
     }
 
-    /// What is stored under a key.
-    pub(super) fn get(&self, key: &CacheKey) -> Option<Resource> {
+    /// Shows what is stored under a key. What `see` does is done under a lock.
+    pub(super) fn view<T>(&self, key: &CacheKey, see: impl FnOnce(&Resource) -> T) -> Option<T> {
         let (part, print) = self.place(key)?;
         let table = part.0.read();
         let is_it = |resource: &Resource| {
             resource.prefetch();
             resource.is_of(key)
         };
-        let resource = table.get(table.find(print, is_it)?)?;
-        resource.prefetch_rest();
-        Some(resource.clone())
+        table.get(table.find(print, is_it)?).map(see)
     }
 
     /// Changes what is stored under a key, and returns what was there if it is there no more. Changes of one key come one

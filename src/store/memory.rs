@@ -136,7 +136,10 @@ impl Store {
 
     /// What is stored under a key. Holds a lock for one look into a table.
     pub fn get(&self, key: &CacheKey) -> Option<Resource> {
-        self.index.get(key)
+        self.index.view(key, |resource| {
+            resource.prefetch_rest();
+            resource.clone()
+        })
     }
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of

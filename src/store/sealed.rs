@@ -7,6 +7,7 @@ use triomphe::{ArcUnion, ArcUnionBorrow};
 
 use crate::memfile;
 use crate::store::block::{Apart, Block, Together};
+use crate::store::prefetch::prefetch;
 use crate::store::{Budget, Piece};
 
 /// The longest content, in bytes, that is copied once more to have something behind it.
@@ -162,6 +163,17 @@ impl Sealed {
                     apart.prefetch();
                 }
             }
+        }
+    }
+
+    /// Says that its [size](Self::size) will be asked for soon.
+    pub(super) fn prefetch_size(&self) {
+        match &self.0 {
+            Content::Together(together) => together.prefetch_size(),
+            Content::Other(other) => match other.borrow() {
+                ArcUnionBorrow::First(apart) => prefetch(apart.get()),
+                ArcUnionBorrow::Second(many) => prefetch(many.get()),
+            },
         }
     }
 
