@@ -4,29 +4,27 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use larder::cli::{self, Cli};
-use tikv_jemalloc_ctl::{Access, AsName};
 
 /// jemalloc gives memory back page by page, wherever in the heap it was freed. Under an allocator that keeps what was
 /// evicted, the process outgrows its memory limit however well that is kept.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// How long freed pages are kept for the next use, in milliseconds. At 0, each piece of content from an origin costs page
-/// faults; at jemalloc's ten seconds a cache that is being filled keeps tens of MiB that it does not use.
-const KEPT_FREE: isize = 50;
-/// jemalloc's names for that: for the arenas of threads to come, and for the main thread's.
-const DECAY: [&[u8]; 2] = [b"arenas.dirty_decay_ms\0", b"arena.0.dirty_decay_ms\0"];
+/// What jemalloc is told before it starts, where it looks for it.
+///
+/// Freed pages are kept for 50 ms for the next use. At 0, each piece of content from an origin costs page faults; at
+/// jemalloc's ten seconds a cache that is being filled keeps tens of MiB that it does not use.
+///
+/// Threads keep up to 128 freed blocks of each size, as many as connections have under way. Of the buffers of 8 KiB that
+/// requests and responses are read into they would keep 20, and a miss spend much of its time on the rest.
+#[allow(unsafe_code, reason = "misses take less time: docs/performance.md; the name is jemalloc's own")]
+#[used]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static OPTIONS: &[u8; 46] = b"dirty_decay_ms:50,tcache_nslots_small_min:128\0";
 
 fn main() -> ExitCode {
-    if let Err(error) = give_back_soon() {
-        eprintln!("larder: freed memory will be given back late: {error}");
-    }
     // Usage errors exit 2 from within.
     cli::run(Cli::parse())
-}
-
-fn give_back_soon() -> Result<(), tikv_jemalloc_ctl::Error> {
-    DECAY.into_iter().try_for_each(|name| name.name().write(KEPT_FREE))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -36,7 +34,6 @@ fn give_back_soon() -> Result<(), tikv_jemalloc_ctl::Error> {
     reason = "a test, of what the kernel sees, in its time"
 )]
 mod tests {
-    use super::*;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -52,7 +49,6 @@ mod tests {
 
     #[test]
     fn what_is_freed_goes_back_soon() {
-        give_back_soon().unwrap();
         // A thread of its own gets an arena that is made now.
         let (before, full) = thread::spawn(|| {
             let before = resident();

@@ -160,6 +160,16 @@ fn two_flags_are_enough() {
 }
 
 #[test]
+fn the_allocator_takes_what_it_is_told() {
+    let mut larder = Command::new(env!("CARGO_BIN_EXE_larder"));
+    let told = larder.arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true").output().unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    for option in ["dirty_decay_ms: 50 ", "tcache_nslots_small_min: 128\n", "background_thread: true "] {
+        assert!(told.contains(&["opt.", option].concat()), "no {option:?} in {told}");
+    }
+}
+
+#[test]
 fn sigterm_lets_open_requests_end_and_writes_the_log_to_its_end() {
     let origin = Origin::start();
     let gate = Gate::closed();
