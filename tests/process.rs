@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
 use support::*;
 
@@ -162,11 +163,17 @@ fn two_flags_are_enough() {
 #[test]
 fn the_allocator_takes_what_it_is_told() {
     let mut larder = Command::new(env!("CARGO_BIN_EXE_larder"));
-    let told = larder.arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true").output().unwrap();
-    let told = String::from_utf8(told.stderr).unwrap();
-    for option in ["dirty_decay_ms: 50 ", "tcache_nslots_small_min: 128\n"] {
-        assert!(told.contains(&["opt.", option].concat()), "no {option:?} in {told}");
-    }
+    let told =
+        larder.arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true,stats_print_opts:J").output();
+    let told: Value = serde_json::from_slice(&told.unwrap().stderr).unwrap();
+    let options = &told["jemalloc"]["opt"];
+    assert_eq!((&options["dirty_decay_ms"], &options["tcache_nslots_small_min"]), (&json!(50), &json!(128)));
+    let bins = told["jemalloc"]["arenas"]["bin"].as_array().unwrap();
+    let pages = |size: u64| {
+        let bin = bins.iter().find(|bin| bin["size"] == size).unwrap();
+        bin["slab_size"].as_u64().unwrap() / 4096
+    };
+    assert_eq!([512, 640, 1024, 2048, 4096].map(pages), [4, 5, 4, 4, 4]);
 }
 
 #[test]
