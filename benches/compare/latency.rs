@@ -1,16 +1,16 @@
 //! Latencies as percentiles, over slices of a window.
 //!
 //! At a fixed rate, a virtual machine that its host stops for some milliseconds ten times a second has stopped for more
-//! than 1% of the time: a 99th percentile over the whole window tells of these stops and hardly of the server. In most
-//! slices of a tenth of a second there is none, so the median of the slices tells of the server. What is rare, a stop
-//! of the server's own as well, is in the 99.9th percentile, which is over the whole window.
+//! than 1% of the time: a 99th percentile over the whole window tells of these stops and hardly of the server. Of its slices
+//! of a tenth of a second some have none, in bad minutes fewer than half, so the lower quartile of the slices tells of the
+//! server. What is rare, a stop of the server's own as well, is in the 99.9th percentile, which is over the whole window.
 
 use std::io;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::median;
+use crate::report::lower_quartile;
 
 /// The longest latency that is told from longer ones: a minute, in nanoseconds.
 const MOST: u64 = 60_000_000_000;
@@ -29,9 +29,9 @@ pub(crate) struct Latencies {
 /// What is told of a window, in microseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Percentiles {
-    /// The median of the slices' medians.
+    /// The lower quartile of the slices' medians.
     pub(crate) p50: f64,
-    /// The median of the slices' 99th percentiles.
+    /// The lower quartile of the slices' 99th percentiles.
     pub(crate) p99: f64,
     /// Over the whole window.
     pub(crate) p999: f64,
@@ -64,7 +64,11 @@ impl Latencies {
     }
 
     pub(crate) fn percentiles(self) -> Percentiles {
-        Percentiles { p50: median(self.p50), p99: median(self.p99), p999: micros(&self.window, 0.999) }
+        Percentiles {
+            p50: lower_quartile(self.p50),
+            p99: lower_quartile(self.p99),
+            p999: micros(&self.window, 0.999),
+        }
     }
 }
 

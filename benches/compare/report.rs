@@ -95,6 +95,12 @@ pub(crate) fn median_ratio(one: &Row, other: &Row, of: fn(&Sample) -> f64) -> Op
     (!ratios.is_empty()).then(|| median(ratios))
 }
 
+/// The value that a quarter of them are not above.
+pub(crate) fn lower_quartile(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len().div_ceil(4).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
 /// The middle one, or the mean of the two in the middle.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
