@@ -2,7 +2,7 @@
 //!
 //! A serving thread never waits for a disk or a pipe. It renders the request's part of a line when the request comes and the
 //! whole when the answer has ended, into a buffer of its own, where the writer finds it: at the latest when it has rested for
-//! 5 ms. If the writer falls behind by [`LIMIT`] for a thread, or writing fails, lines are lost, and counted. A line shows a
+//! 20 ms. If the writer falls behind by [`LIMIT`] for a thread, or writing fails, lines are lost, and counted. A line shows a
 //! bounded amount of what the client sent.
 //!
 //! - [`mod@line`]: what is in a line, as the request and its record tell; [`json`] and [`text`] write it, with [`pieces`] and

@@ -20,9 +20,9 @@ pub(super) fn request(asked: &Asked<'_>, out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(b"\" ");
     let gap = out.len();
     out.extend_from_slice(b" \"");
-    bounded(asked.referer().unwrap_or(NONE), MAX_FIELD, escape::text, out);
+    field(asked.referer(), out);
     out.extend_from_slice(b"\" \"");
-    bounded(asked.user_agent().unwrap_or(NONE), MAX_FIELD, escape::text, out);
+    field(asked.user_agent(), out);
     out.extend_from_slice(b"\" host=\"");
     bounded(asked.host, MAX_HOST, escape::text, out);
     out.push(b'"');
@@ -30,6 +30,13 @@ pub(super) fn request(asked: &Asked<'_>, out: &mut Vec<u8>) -> usize {
 }
 
 const NONE: &[u8] = b"-";
+
+fn field(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => bounded(value, MAX_FIELD, escape::text, out),
+        None => out.extend_from_slice(NONE),
+    }
+}
 
 /// What belongs between the two parts of the request.
 pub(super) fn size(record: &Record, out: &mut Vec<u8>) {

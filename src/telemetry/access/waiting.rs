@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 
 use crate::telemetry::cells;
 
-/// A buffer that has grown to so many bytes is worth a write: its thread tells the writer.
-pub(super) const BATCH: usize = 64 * 1024;
+/// A buffer that has grown to so many bytes is worth a write: its thread tells the writer. With less, a busy thread would spend
+/// more on waking it than on its lines.
+pub(super) const BATCH: usize = 256 * 1024;
 
 /// Rendered lines, one after the other.
 #[derive(Default)]
@@ -24,7 +25,7 @@ impl Lines {
     /// Keeps room for what usually waits, not for what has once been a jam.
     pub(super) fn clear(&mut self) {
         self.text.clear();
-        self.text.shrink_to(4 * BATCH);
+        self.text.shrink_to(2 * BATCH);
         self.count = 0;
     }
 }
@@ -157,7 +158,7 @@ mod tests {
     fn a_jam_leaves_no_large_buffer_behind() {
         let mut lines = Lines { text: vec![b'x'; 100 * BATCH], count: 1 };
         lines.clear();
-        assert!(lines.text.is_empty() && lines.text.capacity() <= 4 * BATCH && lines.count == 0);
+        assert!(lines.text.is_empty() && lines.text.capacity() <= 2 * BATCH && lines.count == 0);
     }
 
     /// Threads add while others take: each line is taken whole and once, those of a thread in their order.

@@ -11,7 +11,7 @@ use super::waiting::{Lines, Waiting};
 
 /// How long the writer rests when it has written all there is, unless it is called: so lines gather, and no serving thread has
 /// to wake it for each.
-const REST: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(20);
 
 /// What the writer is called for.
 pub(super) enum Call {
