@@ -13,11 +13,14 @@ use crate::report::FLOORS;
 use crate::requests::{Numbers, Pick, Template};
 use crate::server::{self, Server};
 use crate::tree;
-use crate::workloads::{Ask, Floor, Workload};
+use crate::workloads::{self, Ask, Floor, Workload};
 
 const WARM_UP: Duration = Duration::from_millis(250);
 /// How many of the answers in a workload of hits may come from the origin after all, before it is called something else.
 const TOLERANCE: f64 = 0.002;
+
+/// Whose figure for a workload is held against another one of it.
+const LARDER: &str = "larder";
 
 /// Content that it could be of use to send from a file, in bytes.
 const LONG: usize = 64 * 1024;
@@ -53,9 +56,18 @@ pub(crate) struct Row {
     pub(crate) fault: Option<String>,
 }
 
+/// A workload, ready to be asked for.
+struct Task {
+    workload: Workload,
+    template: Template,
+    expected: Expected,
+}
+
 /// A server that is ready for a workload.
 struct Contestant {
     row: usize,
+    /// Has to do what the workload is held against, instead of the workload.
+    is_beside: bool,
     addr: SocketAddr,
     pid: u32,
     /// A floor lives for its workload only.
@@ -64,10 +76,11 @@ struct Contestant {
 
 /// A workload with its contestants.
 struct Event {
-    template: Template,
-    expected: Expected,
+    task: Task,
+    /// What it is held against, if that is another workload.
+    beside: Option<Task>,
     contestants: Vec<Contestant>,
-    results: Results,
+    rows: Vec<Row>,
 }
 
 /// Runs everything.
@@ -82,12 +95,12 @@ pub(crate) fn run(arguments: &Arguments, workloads: Vec<Workload>) -> io::Result
     }
     for round in 1..=arguments.rounds {
         for event in &mut events {
-            eprint!("\rround {round} of {}: {:<12}", arguments.rounds, event.results.workload.name);
+            eprint!("\rround {round} of {}: {:<12}", arguments.rounds, event.task.workload.name);
             event.round(arguments, field.origin(), &mut numbers);
         }
     }
     eprintln!();
-    Ok(events.into_iter().map(|event| event.results).collect())
+    Ok(events.into_iter().map(|event| Results { workload: event.task.workload, rows: event.rows }).collect())
 }
 
 fn prepare(
@@ -96,41 +109,47 @@ fn prepare(
     workload: Workload,
     numbers: &mut Numbers,
 ) -> io::Result<Event> {
-    let etag = etag(field.origin(), &workload)?;
-    let (path, fields) = workload.request(&etag);
-    let template = Template::new(&server::request(&path, &fields));
-    let (status, part) = workload.answer();
-    let content = content(workload.size)[part].to_vec();
-    let expected = Expected { status, length: content.len(), content: Some(content) };
+    let mut task = Task::new(field.origin(), workload)?;
+    let house = task.workload.house;
+    let beside = task.workload.beside.and_then(workloads::named);
+    let mut beside = beside.map(|workload| Task::new(field.origin(), workload)).transpose()?;
 
     let mut contestants = Vec::new();
     let mut rows = Vec::new();
     let mut sample_answer = None;
-    for name in field.peers(workload.house) {
+    let own = field.peers(house).into_iter().map(|name| (name, false));
+    let larders = beside.is_some() && field.peers(house).iter().any(|name| name == LARDER);
+    for (name, is_beside) in own.chain(larders.then(|| (LARDER.to_owned(), true))) {
+        let task = beside.as_ref().filter(|_| is_beside).unwrap_or(&task);
         let origin = field.origin();
-        let ready = field.server(&name, workload.house).and_then(|server| {
-            fill(server.addr(), &workload, &template, &expected, numbers)?;
-            check_source(server.addr(), origin, &workload, &template, &expected, numbers)?;
+        let ready = field.server(&name, task.workload.house).and_then(|server| {
+            task.fill(server.addr(), numbers)?;
+            task.check_source(server.addr(), origin, numbers)?;
             sample_answer.get_or_insert(server.addr());
-            Ok(Contestant { row: rows.len(), addr: server.addr(), pid: server.pid(), _floor: None })
+            let (row, addr, pid) = (rows.len(), server.addr(), server.pid());
+            Ok(Contestant { row, is_beside, addr, pid, _floor: None })
         });
         let fault = ready.as_ref().err().map(ToString::to_string);
         contestants.extend(ready);
+        let name = if is_beside { name_beside(task.workload.name) } else { name };
         rows.push(Row { name, samples: Vec::new(), fault });
     }
     if !arguments.no_floors {
-        let (path, fields) = workload.request(&etag);
-        let text =
-            server::request(&path, &format!("{fields}Connection: close\r\n")).replace('#', "0000000000");
-        for (name, floor) in floors(field, &workload, sample_answer, &text)? {
-            let (addr, pid) = (floor.addr(), floor.pid());
-            contestants.push(Contestant { row: rows.len(), addr, pid, _floor: Some(floor) });
+        for (name, floor) in floors(field, &task.workload, sample_answer)? {
+            let (row, addr, pid) = (rows.len(), floor.addr(), floor.pid());
+            contestants.push(Contestant { row, is_beside: false, addr, pid, _floor: Some(floor) });
             rows.push(Row { name, samples: Vec::new(), fault: None });
         }
     }
-    let content = expected.content.filter(|_| arguments.verify);
-    let expected = Expected { content, ..expected };
-    Ok(Event { template, expected, contestants, results: Results { workload, rows } })
+    for task in [Some(&mut task), beside.as_mut()].into_iter().flatten() {
+        task.expected.content.take_if(|_| !arguments.verify);
+    }
+    Ok(Event { task, beside, contestants, rows })
+}
+
+/// The name of Larder's row for what a workload is held against.
+pub(crate) fn name_beside(workload: &str) -> String {
+    format!("{LARDER}, {workload}")
 }
 
 /// The validator that the origin gives, and all caches pass on.
@@ -147,13 +166,14 @@ fn floors(
     field: &Field<'_>,
     workload: &Workload,
     like: Option<SocketAddr>,
-    request: &str,
 ) -> io::Result<Vec<(String, Server)>> {
     Ok(match workload.floor {
         Floor::None => Vec::new(),
         Floor::Proxy => vec![("hyper".to_owned(), field.proxy()?)],
         Floor::Answer => {
-            let answer = server::ask(like.unwrap_or(field.origin()), request)?;
+            let (path, fields) = workload.request(&etag(field.origin(), workload)?);
+            let request = server::request(&path, &format!("{fields}Connection: close\r\n"));
+            let answer = server::ask(like.unwrap_or(field.origin()), &request.replace('#', "0000000000"))?;
             let copies = workload.fill.known.max(1);
             // The answer on a connection that goes on differs by this one field.
             let answer = without_field(&answer, b"connection: close\r\n");
@@ -169,50 +189,51 @@ fn without_field(answer: &[u8], field: &[u8]) -> Vec<u8> {
     at.map_or(answer.to_vec(), |at| [&answer[..at], &answer[at + field.len()..]].concat())
 }
 
-/// Asks for everything that is to be stored, and compares what comes.
-fn fill(
-    addr: SocketAddr,
-    workload: &Workload,
-    template: &Template,
-    expected: &Expected,
-    numbers: &mut Numbers,
-) -> io::Result<()> {
-    // Nothing is asked for twice at once: not every cache stores what is being fetched already.
-    let connections = workload.fill.known.clamp(1, 16) as usize;
-    let load = |pick| Load { addr, connections, rate: None, template, pick, expected };
-    if workload.ask != Ask::Plain && workload.ask != Ask::Variant {
-        // What is asked for with conditions or in part must have been fetched whole before.
-        let template = Template::new(&server::request(workload.path, ""));
-        let whole = content(workload.size);
-        let expected = Expected { status: 200, length: whole.len(), content: Some(whole) };
-        let whole =
-            Load { template: &template, expected: &expected, ..load(Pick::Cycle(workload.fill.known)) };
-        whole.times(numbers, workload.fill.known)?;
+impl Task {
+    fn new(origin: SocketAddr, workload: Workload) -> io::Result<Self> {
+        let (path, fields) = workload.request(&etag(origin, &workload)?);
+        let template = Template::new(&server::request(&path, &fields));
+        let (status, part) = workload.answer();
+        let content = content(workload.size)[part].to_vec();
+        let expected = Expected { status, length: content.len(), content: Some(content) };
+        Ok(Self { workload, template, expected })
     }
-    if workload.fill.known > 0 {
-        load(Pick::Cycle(workload.fill.known)).times(numbers, workload.fill.known)?;
-    }
-    if workload.fill.fresh > 0 {
-        load(Pick::Fresh).times(numbers, workload.fill.fresh)?;
-    }
-    Ok(())
-}
 
-/// A cache that asks the origin for what it should have is no contestant: a miss is no hit.
-fn check_source(
-    addr: SocketAddr,
-    origin: SocketAddr,
-    workload: &Workload,
-    template: &Template,
-    expected: &Expected,
-    numbers: &mut Numbers,
-) -> io::Result<()> {
-    let requests = (CHECKED / workload.size as u64).clamp(50, 2000);
-    let before = count(origin)?;
-    let load = Load { addr, connections: 16, rate: None, template, pick: workload.pick, expected };
-    load.times(numbers, requests)?;
-    // The last count counted itself.
-    judge_source(workload, (count(origin)? - before - 1) as f64 / requests as f64)
+    fn load(&self, addr: SocketAddr, connections: usize, pick: Pick) -> Load<'_> {
+        Load { addr, connections, rate: None, template: &self.template, pick, expected: &self.expected }
+    }
+
+    /// Asks for everything that is to be stored, and compares what comes.
+    fn fill(&self, addr: SocketAddr, numbers: &mut Numbers) -> io::Result<()> {
+        let Self { workload, .. } = self;
+        // Nothing is asked for twice at once: not every cache stores what is being fetched already.
+        let connections = workload.fill.known.clamp(1, 16) as usize;
+        let known = self.load(addr, connections, Pick::Cycle(workload.fill.known));
+        if workload.ask != Ask::Plain && workload.ask != Ask::Variant {
+            // What is asked for with conditions or in part must have been fetched whole before.
+            let template = Template::new(&server::request(workload.path, ""));
+            let whole = content(workload.size);
+            let expected = Expected { status: 200, length: whole.len(), content: Some(whole) };
+            let whole = Load { template: &template, expected: &expected, ..known };
+            whole.times(numbers, workload.fill.known)?;
+        }
+        if workload.fill.known > 0 {
+            known.times(numbers, workload.fill.known)?;
+        }
+        if workload.fill.fresh > 0 {
+            self.load(addr, connections, Pick::Fresh).times(numbers, workload.fill.fresh)?;
+        }
+        Ok(())
+    }
+
+    /// A cache that asks the origin for what it should have is no contestant: a miss is no hit.
+    fn check_source(&self, addr: SocketAddr, origin: SocketAddr, numbers: &mut Numbers) -> io::Result<()> {
+        let requests = (CHECKED / self.workload.size as u64).clamp(50, 2000);
+        let before = count(origin)?;
+        self.load(addr, 16, self.workload.pick).times(numbers, requests)?;
+        // The last count counted itself.
+        judge_source(&self.workload, (count(origin)? - before - 1) as f64 / requests as f64)
+    }
 }
 
 fn judge_source(workload: &Workload, share: f64) -> io::Result<()> {
@@ -225,16 +246,13 @@ fn judge_source(workload: &Workload, share: f64) -> io::Result<()> {
 impl Event {
     /// One round; whoever fails has had its last.
     fn round(&mut self, arguments: &Arguments, origin: SocketAddr, numbers: &mut Numbers) {
-        let Self { template, expected, contestants, results } = self;
-        let Results { workload, rows } = results;
+        let Self { task, beside, contestants, rows } = self;
         contestants.retain(|contestant| {
+            let task = beside.as_ref().filter(|_| contestant.is_beside).unwrap_or(task);
+            let workload = &task.workload;
             let load = Load {
-                addr: contestant.addr,
-                connections: workload.connections,
                 rate: workload.paced.then_some(arguments.rate),
-                template,
-                pick: workload.pick,
-                expected,
+                ..task.load(contestant.addr, workload.connections, workload.pick)
             };
             let row = &mut rows[contestant.row];
             let sample = sample(&load, contestant.pid, origin, arguments.seconds, numbers);

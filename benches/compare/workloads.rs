@@ -21,6 +21,9 @@ pub(crate) struct Workload {
     /// The share of requests that should reach the origin.
     pub(crate) to_origin: f64,
     pub(crate) floor: Floor,
+    /// The workload that Larder's figure is held against. Larder has that, too, in each round of this one, since seconds later
+    /// the machine may be another.
+    pub(crate) beside: Option<&'static str>,
 }
 
 /// How it is asked for.
@@ -63,6 +66,7 @@ pub(crate) enum Floor {
     None,
 }
 
+const PLAIN: Option<&str> = Some("hit-1k");
 const HITS: House = House { name: "hits", memory_mib: 256, log: false };
 const LOGGED: House = House { name: "logged", memory_mib: 256, log: true };
 const MISSES: House = House { name: "misses", memory_mib: 512, log: false };
@@ -88,7 +92,13 @@ const fn hit(
         house: HITS,
         to_origin: 0.0,
         floor: Floor::Answer,
+        beside: None,
     }
+}
+
+/// The workload of this name.
+pub(crate) fn named(name: &str) -> Option<Workload> {
+    all().into_iter().chain(growth()).find(|workload| workload.name == name)
 }
 
 /// What `scripts/bench` runs.
@@ -100,11 +110,20 @@ pub(crate) fn all() -> Vec<Workload> {
         hit("hit-1m", "hits of 1 MiB", "/plain/1048576/#", 1 << 20, 4),
         Workload {
             ask: Ask::IfNoneMatch,
+            beside: PLAIN,
             ..hit("304", "304 for a hit of 1 KiB", "/plain/1024/#", 1024, 100)
         },
-        Workload { ask: Ask::Range, ..hit("range", "512 B of a hit of 1 KiB", "/plain/1024/#", 1024, 100) },
-        hit("tags", "hits of 1 KiB with 8 tags", "/tagged/1024/#", 1024, 100),
-        Workload { house: LOGGED, ..hit("log", "hits of 1 KiB, access log on", "/plain/1024/#", 1024, 100) },
+        Workload {
+            ask: Ask::Range,
+            beside: PLAIN,
+            ..hit("range", "512 B of a hit of 1 KiB", "/plain/1024/#", 1024, 100)
+        },
+        Workload { beside: PLAIN, ..hit("tags", "hits of 1 KiB with 8 tags", "/tagged/1024/#", 1024, 100) },
+        Workload {
+            house: LOGGED,
+            beside: PLAIN,
+            ..hit("log", "hits of 1 KiB, access log on", "/plain/1024/#", 1024, 100)
+        },
         Workload {
             connections: 1000,
             ..hit("1000", "hits of 1 KiB, 1,000 connections", "/plain/1024/#", 1024, 100)
@@ -127,7 +146,10 @@ pub(crate) fn growth() -> Vec<Workload> {
     vec![
         grown("grow-1k", "hits among 1,000 objects of 256 B", 1_000),
         grown("grow-100k", "hits among 100,000 objects of 256 B", 100_000),
-        grown("grow-1m", "hits among 1,000,000 objects of 256 B", 1_000_000),
+        Workload {
+            beside: Some("grow-1k"),
+            ..grown("grow-1m", "hits among 1,000,000 objects of 256 B", 1_000_000)
+        },
         crowd("waiters-1", "new URLs, each asked for once, 64 connections", 1),
         crowd("waiters-64", "new URLs, each asked for by 64 at once", 64),
         variants("variants-1", "one resource with 1 variant", 1),
