@@ -117,9 +117,11 @@ fn prepare(
     let mut contestants = Vec::new();
     let mut rows = Vec::new();
     let mut sample_answer = None;
-    let own = field.peers(house).into_iter().map(|name| (name, false));
-    let larders = beside.is_some() && field.peers(house).iter().any(|name| name == LARDER);
-    for (name, is_beside) in own.chain(larders.then(|| (LARDER.to_owned(), true))) {
+    let turns = field.peers(house).into_iter().flat_map(|name| {
+        let again = (name == LARDER && beside.is_some()).then(|| (name.clone(), true));
+        [Some((name, false)), again].into_iter().flatten()
+    });
+    for (name, is_beside) in turns {
         let task = beside.as_ref().filter(|_| is_beside).unwrap_or(&task);
         let origin = field.origin();
         let ready = field.server(&name, task.workload.house).and_then(|server| {
