@@ -1,8 +1,7 @@
 //! What was wanted, and whether it was reached: ratios within one run.
 
 use crate::report::{best_peer, find, median_ratio};
-use crate::rounds::{Results, Row, Sample, name_beside};
-use crate::workloads::named;
+use crate::rounds::{Results, Sample, name_beside};
 
 /// With what Larder's figure is compared.
 enum Than {
@@ -39,16 +38,20 @@ const GOALS: [(&str, Figure, Than, f64); 13] = [
 /// Prints those that this run can tell.
 pub(crate) fn print(all: &[Results]) {
     let mut begun = false;
-    for (workload, figure, than, most) in &GOALS {
-        let Some(ours) = row(all, workload, "larder") else { continue };
-        let (other, name) = match than {
-            Than::Server(server) => (row(all, workload, server), (*server).to_owned()),
+    for (name, figure, than, most) in &GOALS {
+        let Some(Results { workload, rows }) = all.iter().find(|results| results.workload.name == *name)
+        else {
+            continue;
+        };
+        let Some(ours) = find(rows, "larder") else { continue };
+        let (other, whose) = match than {
+            Than::Server(server) => (find(rows, server), (*server).to_owned()),
             Than::Beside => {
-                let beside = named(workload).and_then(|workload| workload.beside).unwrap_or_default();
-                (row(all, workload, &name_beside(beside)), format!("larder's {beside}"))
+                let beside = workload.beside.unwrap_or_default();
+                (find(rows, &name_beside(beside)), format!("larder's {beside}"))
             }
             Than::BestPeer => {
-                let best = rows(all, workload).and_then(|rows| best_peer(rows, *figure));
+                let best = best_peer(rows, *figure);
                 (best, best.map_or(String::new(), |best| format!("the best peer, {}", best.name)))
             }
         };
@@ -59,14 +62,6 @@ pub(crate) fn print(all: &[Results]) {
         }
         let what = if *figure as usize == P99 as usize { "p99" } else { "CPU" };
         let verdict = if ratio <= *most { "reached" } else { "NOT reached" };
-        println!("- {workload}, {what} over {name}: {ratio:.2}, at most {most:.2}: {verdict}");
+        println!("- {name}, {what} over {whose}: {ratio:.2}, at most {most:.2}: {verdict}");
     }
-}
-
-fn rows<'a>(all: &'a [Results], workload: &str) -> Option<&'a [Row]> {
-    all.iter().find(|results| results.workload.name == workload).map(|results| results.rows.as_slice())
-}
-
-fn row<'a>(all: &'a [Results], workload: &str, server: &str) -> Option<&'a Row> {
-    rows(all, workload).and_then(|rows| find(rows, server))
 }

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use crate::telemetry::cells;
 
-/// A buffer that has grown to so many bytes is worth a write: its thread tells the writer. With less, a busy thread would spend
-/// more on waking it than on its lines.
+/// A buffer that has grown to so many bytes is worth a write: its thread tells the writer. With less, to wake it is
+/// a good part of what lines cost a busy thread.
 pub(super) const BATCH: usize = 256 * 1024;
 
 /// Rendered lines, one after the other.
