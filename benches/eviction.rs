@@ -17,7 +17,7 @@ use larder::key::CacheKey;
 use larder::policy::freshness::Terms;
 use larder::policy::validation::Validators;
 use larder::policy::vary::Variant;
-use larder::store::{Budget, Entry, Extent, Head, NewEntry, Resource, Sealed, SharedEntry, Store};
+use larder::store::{Budget, Entry, Extent, Head, NewEntry, Resource, Sealed, Store};
 use larder::validity::{Log, Stamp, Subjects};
 
 const RESOURCES: u64 = 40_000;
@@ -76,7 +76,7 @@ impl Cache for Ours {
             marks: self.log.intern(&Subjects::address("h", &format!("h/{number}")), sent).unwrap(),
             stamp: Stamp::new(sent),
         });
-        self.store.commit(SharedEntry::new(entry.unwrap()));
+        self.store.commit(entry.unwrap());
         self.store.tick();
         if number.is_multiple_of(1000) {
             self.log.sweep();

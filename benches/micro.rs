@@ -21,7 +21,7 @@ use larder::policy::{
     Exchange, RequestDirectives, ResponseDirectives, Rules, Stored, Target, Terms, Validators, Variant, Vary,
     evaluate, judge, select, terms,
 };
-use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, SharedEntry, Store};
+use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
 use larder::telemetry::{Asked, Decision, Labels, Record, Telemetry};
 use larder::validity::{Fact, Kind, Log, Stamp, Subject, Subjects};
 
@@ -45,7 +45,7 @@ fn lookup(c: &mut Criterion) {
         (0..ENTRIES).map(|i| CacheKey::of("http", "api.example.com", &format!("/{i}"))).collect();
     for key in &keys {
         let entry = NewEntry { key: *key, ..kitchen.entry(&[]) };
-        kitchen.store.commit(SharedEntry::new(Entry::new(entry).unwrap()));
+        kitchen.store.commit(Entry::new(entry).unwrap());
     }
     let missing = CacheKey::of("http", "api.example.com", "/nothing");
     let mut next = 0;

@@ -16,7 +16,7 @@ use larder::key::CacheKey;
 use larder::policy::freshness::Terms;
 use larder::policy::validation::Validators;
 use larder::policy::vary::Variant;
-use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, SharedEntry, Store};
+use larder::store::{Budget, Entry, Extent, Head, NewEntry, Sealed, Store};
 use larder::validity::{Log, Stamp, Subjects};
 
 #[global_allocator]
@@ -79,7 +79,16 @@ impl House {
 
     /// The same from one that compresses.
     fn put_varying(&self, i: usize, content: &[u8]) {
-        let asked = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"))]);
+        self.put_for(i, "gzip, br", content);
+    }
+
+    /// Each of its resources in two codings.
+    fn put_both(&self, i: usize, content: &[u8]) {
+        self.put_for(1_000_000 + i / 2, if i.is_multiple_of(2) { "br" } else { "identity" }, content);
+    }
+
+    fn put_for(&self, i: usize, codings: &'static str, content: &[u8]) {
+        let asked = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(codings))]);
         self.put_file(i, Variant::of(&[ACCEPT_ENCODING], &asked), content);
     }
 
@@ -123,7 +132,7 @@ impl House {
             marks: self.log.intern(&subjects, sent).unwrap(),
             stamp: Stamp::new(sent),
         };
-        self.store.commit(SharedEntry::new(Entry::new(entry).unwrap()));
+        self.store.commit(Entry::new(entry).unwrap());
     }
 }
 
@@ -154,14 +163,15 @@ fn what_is_charged_is_what_is_taken() {
     let house = House::new();
     house.put(usize::MAX, b"what is set up once is not counted");
     let mut stored = 0;
-    let put: [fn(&House, usize, &[u8]); 3] = [House::put, House::put_plain, House::put_varying];
-    let [api, files, varying] = put;
-    println!("an entry: {} bytes", size_of::<Entry>());
+    let put: [fn(&House, usize, &[u8]); 4] =
+        [House::put, House::put_plain, House::put_varying, House::put_both];
+    let [api, files, varying, both] = put;
     for (put, count, len) in [
         (files, 60_000, 256),
         (files, 60_000, 1_000),
         (files, 60_000, 0),
         (varying, 60_000, 1_000),
+        (both, 60_000, 1_000),
         (api, 30_000, 100),
         (api, 30_000, 1_024),
         (api, 1_000, 20_000),

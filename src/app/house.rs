@@ -167,7 +167,7 @@ mod tests {
     use crate::policy::freshness::Terms;
     use crate::policy::validation::Validators;
     use crate::policy::vary::Variant;
-    use crate::store::{Entry, Extent, Head, NewEntry, Sealed, SharedEntry};
+    use crate::store::{Entry, Extent, Head, NewEntry, Sealed};
     use crate::validity::{Fact, Kind, Log, Stamp, Subject, Subjects};
     use http::{HeaderMap, StatusCode};
 
@@ -268,7 +268,7 @@ mod tests {
             marks: log.intern(&Subjects::address("a.example", url), sent).unwrap(),
             stamp: Stamp::new(sent),
         });
-        engine.store().commit(SharedEntry::new(entry.unwrap()));
+        engine.store().commit(entry.unwrap());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::policy::{Rules, Stored};
 use crate::request::error;
 use crate::request::tags::{self, Labels};
 use crate::request::worker::Engine;
-use crate::store::{self, Entry, Extent, Head, Limits, Sealed, SharedEntry, Writer};
+use crate::store::{self, Entry, Extent, Head, Limits, Sealed, Writer};
 use crate::upstream::ResponseBody;
 use crate::validity::{Group, Marks, Sequence, Stamp, Subjects};
 
@@ -316,13 +316,13 @@ fn commit(engine: &Engine, asked: &Asked, share: &Share, sealed: Sealed) {
         stamp,
     });
     match entry {
-        Some(entry) => keep(engine, asked, SharedEntry::new(entry)),
+        Some(entry) => keep(engine, asked, entry),
         None => engine.telemetry.metrics().not_stored(error::HEAD_MEMORY),
     }
 }
 
 /// Puts an entry into the store, joined with a stored part where the two make a larger one (RFC 9111 §3.4).
-pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: SharedEntry) {
+pub(crate) fn keep(engine: &Engine, asked: &Asked, entry: Entry) {
     let joined = match entry.extent() {
         Extent::Whole => None,
         Extent::Part { .. } => join_stored_part(engine, asked, &entry),
@@ -358,19 +358,19 @@ pub(crate) fn pack(engine: &Engine, status: StatusCode, fields: &HeaderMap, term
     Head::pack(status, stored, &engine.budget)
 }
 
-fn join_stored_part(engine: &Engine, asked: &Asked, new: &SharedEntry) -> Option<SharedEntry> {
+fn join_stored_part(engine: &Engine, asked: &Asked, new: &Entry) -> Option<Entry> {
     let resource = engine.store.get(&asked.key)?;
     let stored = resource.variants().find(|entry| {
         !entry.is_whole()
             && entry.variant() == new.variant()
             && engine.log.check(&entry.marks, &entry.stamp).is_some()
     })?;
-    join(engine, &stored, new)
+    join(engine, stored, new)
 }
 
 /// Joins two parts of one representation: the same strong validator, and no gap between them. The head is that
 /// of `new`; the content is as old as the older of the two.
-pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEntry> {
+pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<Entry> {
     if !new.validators().is_same_content(&old.validators()) {
         return None;
     }
@@ -385,9 +385,9 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEn
         return None;
     }
     let (low, low_first, low_last, high, high_first, high_last) = if old_first <= new_first {
-        (&old.body, *old_first, *old_last, &new.body, *new_first, *new_last)
+        (old.body(), *old_first, *old_last, new.body(), *new_first, *new_last)
     } else {
-        (&new.body, *new_first, *new_last, &old.body, *old_first, *old_last)
+        (new.body(), *new_first, *new_last, old.body(), *old_first, *old_last)
     };
     if high_first > low_last.checked_add(1)? {
         return None;
@@ -406,7 +406,7 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEn
     };
     let head = Head::pack(status, &new.fields().to_map(), &engine.budget)?;
     let validators = new.validators().into_owned();
-    let entry = Entry::new(store::NewEntry {
+    Entry::new(store::NewEntry {
         key: new.key,
         head,
         body: Sealed::concat(pieces, &engine.budget),
@@ -418,6 +418,5 @@ pub(crate) fn join(engine: &Engine, old: &Entry, new: &Entry) -> Option<SharedEn
         received: new.received,
         marks: new.marks.union(&old.marks),
         stamp: old.stamp.joint(&new.stamp),
-    })?;
-    Some(SharedEntry::new(entry))
+    })
 }

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use self::sync::{Mutex, Notify};
 use crate::key::{CacheKey, KeyHash};
 use crate::request::assemble::Share;
-use crate::store::SharedEntry;
+use crate::store;
 use crate::upstream::Failure;
 use crate::validity::Sequence;
 
@@ -60,7 +60,7 @@ pub(crate) enum Verdict {
     /// Anybody whom it fits may have it, as it arrives.
     Shared(Arc<Share>),
     /// A stored response was validated, or a stored part completed.
-    Stored { entry: SharedEntry, forward_status: u16 },
+    Stored { entry: store::Entry, forward_status: u16 },
     /// Not to be shared: everybody goes for himself, at once.
     Released(&'static str),
     /// The origin answered with a server error that is not to be shared.

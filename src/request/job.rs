@@ -19,7 +19,7 @@ use crate::request::plan::{self, Errand};
 use crate::request::receive::Routed;
 use crate::request::revalidate;
 use crate::request::worker::{Engine, Worker};
-use crate::store::{Extent, SharedEntry};
+use crate::store::{Entry, Extent};
 use crate::telemetry::Telemetry;
 use crate::upstream::{Failure, OnHints, RequestBody, RequestHead, ResponseBody};
 
@@ -30,7 +30,7 @@ pub(crate) struct Job {
     hop: Hop,
     /// Stored responses whose validators are listed. INVARIANT: if `selects`, the first is the one that the request
     /// selects; a date of any other would be no condition on what it asks for.
-    stale: Vec<SharedEntry>,
+    stale: Vec<Entry>,
     selects: bool,
     /// The stored part that is being completed.
     part: Option<Live>,
@@ -117,7 +117,7 @@ impl Job {
         None
     }
 
-    fn selected(&self) -> Option<&SharedEntry> {
+    fn selected(&self) -> Option<&Entry> {
         self.stale.first().filter(|_| self.selects)
     }
 
@@ -155,7 +155,7 @@ impl Job {
         engine: &Engine,
         receipt: Receipt,
         response: Box<Response<ResponseBody>>,
-    ) -> Option<(SharedEntry, u16)> {
+    ) -> Option<(Entry, u16)> {
         let part = self.part.take()?;
         self.asked.range = part.entry.extent().missing();
         let entry = revalidate::complete(engine, &self.asked, receipt, &part, response).await;

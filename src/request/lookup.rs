@@ -2,13 +2,13 @@
 
 use crate::request::receive::Routed;
 use crate::request::worker::Engine;
-use crate::store::{Extent, Resource, SharedEntry};
+use crate::store::{Entry, Extent, Resource};
 use crate::validity::{Alive, Sequence};
 
 /// A stored response that no purge has killed, with the witness for it.
 #[derive(Clone)]
 pub(crate) struct Live {
-    pub(crate) entry: SharedEntry,
+    pub(crate) entry: Entry,
     pub(crate) alive: Alive,
 }
 
@@ -27,14 +27,17 @@ pub(crate) struct Found {
 
 impl Found {
     /// Live complete responses, the selected one first: those whose validators a conditional request may list.
-    pub(crate) fn variants(&self, engine: &Engine) -> Vec<SharedEntry> {
+    pub(crate) fn variants(&self, engine: &Engine) -> Vec<Entry> {
         let Some(resource) = &self.resource else { return Vec::new() };
         let selected = self.whole.as_ref().map(|live| live.entry.clone());
-        let others = resource.variants().map(|entry| entry.clone_arc()).filter(|entry| {
-            entry.is_whole()
-                && selected.as_ref().is_none_or(|selected| !SharedEntry::ptr_eq(selected, entry))
-                && engine.log.check(&entry.marks, &entry.stamp).is_some()
-        });
+        let others = resource
+            .variants()
+            .filter(|&entry| {
+                entry.is_whole()
+                    && selected.as_ref().is_none_or(|selected| !selected.is(entry))
+                    && engine.log.check(&entry.marks, &entry.stamp).is_some()
+            })
+            .cloned();
         selected.iter().cloned().chain(others).collect()
     }
 }
@@ -60,7 +63,7 @@ pub(crate) fn lookup(engine: &Engine, request: &Routed) -> Found {
             continue;
         }
         match engine.log.check(&entry.marks, &entry.stamp) {
-            Some(alive) => *slot = Some(Live { entry: entry.clone_arc(), alive }),
+            Some(alive) => *slot = Some(Live { entry: entry.clone(), alive }),
             None => dead = dead.max(Some(entry.stamp.body())),
         }
     }

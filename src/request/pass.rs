@@ -186,7 +186,7 @@ fn freshen_by_head(engine: &Engine, request: &Routed, receipt: Receipt, response
         return;
     }
     let stored = live.entry.fields().to_map();
-    match head_update(&stored, live.entry.body.len(), response.status(), fields) {
+    match head_update(&stored, live.entry.content_length(), response.status(), fields) {
         HeadUpdate::Freshens => {
             // What is freshened is the response to a GET.
             let asked = Asked { method: Method::GET, ..asked(request) };

@@ -22,7 +22,7 @@ use crate::request::lookup;
 use crate::request::notable::Notable;
 use crate::request::receive::{Client, Received, Routed};
 use crate::request::worker::{Engine, Worker};
-use crate::store::{Entry, SharedEntry};
+use crate::store::Entry;
 use crate::validity::Sequence;
 
 /// Entries that are looked at before the walk over the store rests, and for how long: it competes with those who serve.
@@ -84,9 +84,9 @@ impl Refresher {
 }
 
 /// What soft purges since that of the order have hit, the hottest first.
-fn hottest(engine: &Engine, order: Order) -> Vec<SharedEntry> {
+fn hottest(engine: &Engine, order: Order) -> Vec<Entry> {
     // The second number only tells those of equal heat apart.
-    let mut hottest: BTreeMap<(u32, usize), SharedEntry> = BTreeMap::new();
+    let mut hottest: BTreeMap<(u32, usize), Entry> = BTreeMap::new();
     for (number, entry) in engine.store.entries().enumerate() {
         if was_hit(engine, &entry, order.since) {
             hottest.insert((entry.heat(), number), entry);
@@ -111,7 +111,7 @@ fn was_hit(engine: &Engine, entry: &Entry, since: Sequence) -> bool {
 }
 
 /// Never more than `refresh_concurrency` at once.
-async fn refresh_all(worker: &Worker, hottest: Vec<SharedEntry>) {
+async fn refresh_all(worker: &Worker, hottest: Vec<Entry>) {
     let at_once = worker.engine().config.purge.refresh_concurrency.max(1);
     let mut under_way = JoinSet::new();
     for entry in hottest {
@@ -124,7 +124,7 @@ async fn refresh_all(worker: &Worker, hottest: Vec<SharedEntry>) {
 }
 
 /// Revalidates one response, or waits for somebody who does.
-async fn refresh(worker: Worker, entry: SharedEntry) {
+async fn refresh(worker: Worker, entry: Entry) {
     let engine = worker.engine();
     let Some(request) = request_for(engine, &entry).filter(|request| request.passes().is_none()) else {
         return;

@@ -102,23 +102,23 @@ fn sign(engine: &Engine, fields: &mut HeaderMap, decision: &Decision) {
 }
 
 fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Moment) -> Response<Source> {
-    let entry = &delivery.live.entry;
-    engine.store.count_hit(entry);
-    if let (Some(within), Extent::Part { first, complete, .. }) = (delivery.within, entry.extent()) {
-        return part(stored_fields(entry, request, now), &entry.body, within, *first, *complete);
+    let (entry, within) = (delivery.live.entry, delivery.within);
+    engine.store.count_hit(&entry);
+    if let (Some(within), Extent::Part { first, complete, .. }) = (within, entry.extent()) {
+        return part(stored_fields(&entry, request, now), &entry.body(), within, *first, *complete);
     }
     let head = request.is_head();
-    let whole = Whole { status: entry.status, length: Some(entry.body.len()) };
+    let whole = Whole { status: entry.status, length: Some(entry.content_length()) };
     let shape = shape(engine, request, &whole, || {
         let validators = entry.validators();
         let received = entry.received_wall(&validators);
         (validators, received)
     });
-    let fields = stored_fields(entry, request, now);
+    let fields = stored_fields(&entry, request, now);
     match shape {
-        Shape::Whole => stored_whole(fields, whole.status, &entry.body, head),
-        Shape::Ranges(ranges) => stored_ranges(fields, &entry.body, ranges),
-        shape => bare(shape, fields, entry.body.len()),
+        Shape::Whole => stored_whole(fields, whole.status, entry.into_body(), head),
+        Shape::Ranges(ranges) => stored_ranges(fields, &entry.body(), ranges),
+        shape => bare(shape, fields, entry.content_length()),
     }
 }
 
@@ -224,14 +224,16 @@ fn with(fields: &mut HeaderMap, status: StatusCode, content: Source) -> Response
 }
 
 /// hyper itself tells the length of content that it is given; to a HEAD it is given none.
-fn stored_whole(fields: &mut HeaderMap, status: StatusCode, sealed: &Sealed, head: bool) -> Response<Source> {
+fn stored_whole(fields: &mut HeaderMap, status: StatusCode, sealed: Sealed, head: bool) -> Response<Source> {
     if head && sealed.trailers().is_none() && allows_length(status) {
         fields.insert(CONTENT_LENGTH, value::number(sealed.len()));
     }
+    if sealed.is_empty() {
+        return with(fields, status, Source::Empty);
+    }
     let content = match sealed.single() {
-        Some(piece) => Source::Piece(Some(piece)),
-        None if sealed.is_empty() => Source::Empty,
-        None => Source::pieces(sealed.pieces(), sealed.trailers().cloned()),
+        Ok(piece) => Source::Piece(Some(piece)),
+        Err(sealed) => Source::pieces(sealed.pieces(), sealed.trailers().cloned()),
     };
     with(fields, status, content)
 }

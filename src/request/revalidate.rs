@@ -13,7 +13,7 @@ use crate::request::assemble::{self, Asked, Receipt};
 use crate::request::lookup::Live;
 use crate::request::tags;
 use crate::request::worker::Engine;
-use crate::store::{self, Entry, Extent, Limits, NewEntry, SharedEntry};
+use crate::store::{self, Entry, Extent, Limits, NewEntry};
 use crate::upstream::ResponseBody;
 use crate::validity::Stamp;
 
@@ -22,13 +22,13 @@ use crate::validity::Stamp;
 pub(crate) fn not_modified(
     engine: &Engine,
     asked: &Asked,
-    listed: &[SharedEntry],
+    listed: &[Entry],
     receipt: Receipt,
     fields: &HeaderMap,
-) -> Option<(SharedEntry, u16)> {
+) -> Option<(Entry, u16)> {
     let validators: Vec<_> = listed.iter().map(|entry| entry.validators()).collect();
     let validators: Vec<&Validators> = validators.iter().map(|each| &**each).collect();
-    let mut answer: Option<SharedEntry> = None;
+    let mut answer: Option<Entry> = None;
     for index in validation::selected_by_304(&validators, fields) {
         let Some(old) = listed.get(index) else { continue };
         // The old content may have been purged since the condition was sent; a 304 must not revive it.
@@ -39,7 +39,6 @@ pub(crate) fn not_modified(
             engine.store.remove(old);
             continue;
         };
-        let new = SharedEntry::new(new);
         engine.store.replace(old, new.clone());
         answer.get_or_insert(new);
     }
@@ -47,7 +46,7 @@ pub(crate) fn not_modified(
     if !answer.selected_by(&asked.fields) {
         // The origin chose this representation for a request with other selecting fields.
         let variant = Variant::of(answer.variant().fields(), &asked.fields);
-        let alias = SharedEntry::new(Entry::new(NewEntry { variant, ..answer.parts(&engine.budget)? })?);
+        let alias = Entry::new(NewEntry { variant, ..answer.parts(&engine.budget)? })?;
         engine.store.commit(alias.clone());
         return Some((alias, StatusCode::NOT_MODIFIED.as_u16()));
     }
@@ -87,7 +86,7 @@ fn freshened(
     Entry::new(NewEntry {
         key: old.key,
         head,
-        body: old.body.clone(),
+        body: old.body(),
         extent: old.extent().clone(),
         validators,
         terms,
@@ -113,13 +112,13 @@ fn variant_after(old: &Variant, asked: &Asked, vary: &Vary) -> Option<Variant> {
 pub(crate) fn freshen_by_head(
     engine: &Engine,
     asked: &Asked,
-    old: &SharedEntry,
+    old: &Entry,
     receipt: Receipt,
     fields: &HeaderMap,
 ) {
     match freshened(engine, asked, old, receipt, fields) {
         Some(new) => {
-            engine.store.replace(old, SharedEntry::new(new));
+            engine.store.replace(old, new);
         }
         None => engine.store.remove(old),
     }
@@ -132,7 +131,7 @@ pub(crate) async fn complete(
     receipt: Receipt,
     part: &Live,
     response: Box<Response<ResponseBody>>,
-) -> Option<SharedEntry> {
+) -> Option<Entry> {
     let (parts, content) = response.into_parts();
     let came = ContentRange::parse(&parts.headers)?;
     let (validators, vary) = (Validators::dated(&parts.headers, receipt.date), Vary::parse(&parts.headers));

@@ -2,8 +2,8 @@
 //!
 //! As a rule they lie behind their charge, in one allocation with it. Where that is what makes them too long for a size of
 //! jemalloc's that they just fit, as 256 bytes and 64 KiB do, they lie apart from it, in an allocation of just their length.
-//! Where jemalloc gives more than they need, other bytes that go with them may fit behind them. Long ones lie where the kernel can
-//! send them without a copy, once they are all there.
+//! Those of a stored response may lie behind what is known of it. Long ones lie where the kernel can send them without a copy,
+//! once they are all there.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use triomphe::HeaderSlice;
 
 use crate::allocator::allocated;
 use crate::memfile::{self, Extent};
+use crate::store::Entry;
 use crate::store::budget::{Budget, Charge};
 use crate::store::prefetch::prefetch;
 
@@ -21,11 +22,13 @@ const BESIDE: usize = size_of::<usize>() + size_of::<Owner>();
 /// What an owner costs whose bytes lie elsewhere: the count, and the owner.
 const APART: usize = allocated(size_of::<usize>() + size_of::<Apart>());
 
-/// Bytes that never change, and stay charged as long as any of them is held. Clones share them. Two words.
+/// Bytes that never change, and stay charged as long as any of them is held. Clones share them. Three words.
 #[derive(Clone, Debug)]
 pub(super) enum Block {
     Together(Together),
     Apart(triomphe::Arc<Apart>),
+    /// [Behind](Entry::behind) the fields of an entry, which is held with them: for who sends them. No entry has such a block.
+    Behind(Entry),
 }
 
 /// Bytes behind their owner.
@@ -38,8 +41,6 @@ struct Owner {
     budget: Arc<Budget>,
     /// Bytes of the budget, given back on drop.
     charged: u32,
-    /// INVARIANT: not above the number of bytes. Those from there on only go with them.
-    len: u32,
 }
 
 /// Bytes that lie elsewhere. Their length tells how much is charged for them, so it is not kept.
@@ -79,11 +80,12 @@ impl Block {
         })
     }
 
-    /// Bytes of memory that it takes, its handle not counted.
+    /// Bytes of memory that it takes, its handle not counted; with all that they lie behind.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Together(together) => together.size(),
             Self::Apart(apart) => apart.size(),
+            Self::Behind(entry) => entry.size() as usize,
         }
     }
 
@@ -93,28 +95,53 @@ impl Block {
         match self {
             Self::Together(together) => together.bytes(),
             Self::Apart(apart) => apart.bytes(),
+            Self::Behind(entry) => entry.behind(),
+        }
+    }
+
+    /// Whether it holds an entry.
+    pub(super) fn holds_entry(&self) -> bool {
+        matches!(self, Self::Behind(_))
+    }
+
+    /// What it is charged to.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        match self {
+            Self::Together(together) => &together.0.header.budget,
+            Self::Apart(apart) => &apart.budget,
+            Self::Behind(entry) => entry.budget(),
+        }
+    }
+
+    /// Says that it will be read soon.
+    pub(super) fn prefetch(&self) {
+        match self {
+            Self::Together(together) => prefetch(together.bytes()),
+            Self::Apart(apart) => apart.prefetch(),
+            Self::Behind(entry) => prefetch(entry.behind()),
+        }
+    }
+
+    /// Says that its size will be asked for soon.
+    pub(super) fn prefetch_size(&self) {
+        match self {
+            Self::Together(together) => prefetch(&together.0.header),
+            Self::Apart(apart) => prefetch(&**apart),
+            Self::Behind(entry) => entry.prefetch(),
         }
     }
 }
 
 impl Together {
-    /// A copy of `bytes` with `others` [behind](Self::behind), if that takes no more room than both by themselves. `None`:
-    /// it does, or there is no memory for it.
-    pub(super) fn with_behind(bytes: &[u8], others: &[u8], budget: &Arc<Budget>) -> Option<Self> {
-        let by_themselves = size(bytes.len()) + allocated(others.len());
-        let fits = allocated(bytes.len() + others.len() + BESIDE) <= by_themselves;
-        if fits && !others.is_empty() { Self::new(&[bytes, others], bytes.len(), budget) } else { None }
-    }
-
-    /// A copy of all `parts`, of which only the first `len` bytes count.
+    /// A copy of all `parts`, of `len` bytes in all. `None`: there is no memory for it.
     fn new(parts: &[&[u8]], len: usize, budget: &Arc<Budget>) -> Option<Self> {
-        let size = allocated(parts.iter().map(|part| part.len()).sum::<usize>() + BESIDE);
-        let (charged, len) = (u32::try_from(size).ok()?, u32::try_from(len).ok()?);
+        let size = allocated(len + BESIDE);
+        let charged = u32::try_from(size).ok()?;
         // Charged first: the memory is not touched before it is granted.
         if !budget.take(size) {
             return None;
         }
-        let owner = Owner { budget: budget.clone(), charged, len };
+        let owner = Owner { budget: budget.clone(), charged };
         let all = match parts {
             [only] => Cow::Borrowed(*only),
             // For a moment twice, and once of it uncharged; parts are gathered up to the length of a chunk.
@@ -124,31 +151,11 @@ impl Together {
     }
 
     #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.0.slice.get(..self.0.header.len as usize).unwrap_or_default()
+    fn bytes(&self) -> &[u8] {
+        &self.0.slice
     }
 
-    /// What only goes with the bytes.
-    pub(super) fn behind(&self) -> &[u8] {
-        self.0.slice.get(self.0.header.len as usize..).unwrap_or_default()
-    }
-
-    /// Says that it will be read soon.
-    pub(super) fn prefetch(&self) {
-        prefetch(&*self.0);
-    }
-
-    /// Says that its size will be asked for soon.
-    pub(super) fn prefetch_size(&self) {
-        prefetch(&self.0.header);
-    }
-
-    pub(super) fn budget(&self) -> &Arc<Budget> {
-        &self.0.header.budget
-    }
-
-    /// Bytes of memory that it takes, its handle not counted.
-    pub(super) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.0.header.charged as usize
     }
 }
@@ -185,26 +192,21 @@ impl Apart {
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    fn bytes(&self) -> &[u8] {
         match &self.bytes {
             Elsewhere::Heap(bytes) => bytes,
             Elsewhere::File(extent) => extent.bytes(),
         }
     }
 
-    /// Says that its bytes will be read soon, for which it is read itself. Those in the file the kernel reads.
-    pub(super) fn prefetch(&self) {
+    /// Says that its bytes will be read soon, for which it is read itself. What is in a file, the kernel reads.
+    fn prefetch(&self) {
         if let Elsewhere::Heap(bytes) = &self.bytes {
             prefetch(&**bytes);
         }
     }
 
-    pub(super) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
-    }
-
-    /// Bytes of memory that it takes, its handle not counted.
-    pub(super) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         match &self.bytes {
             Elsewhere::Heap(bytes) => size(bytes.len()),
             Elsewhere::File(extent) => Extent::size(extent.bytes().len()) + APART,
@@ -218,7 +220,7 @@ impl Drop for Apart {
     }
 }
 
-/// The same of a block of `len` bytes on the heap.
+/// Bytes of memory that a block of `len` bytes takes on the heap.
 pub(super) fn size(len: usize) -> usize {
     if is_together(len) { allocated(len + BESIDE) } else { allocated(len) + APART }
 }
@@ -268,34 +270,6 @@ mod tests {
                 assert_eq!(budget.used(), 0, "{len}");
             }
         }
-    }
-
-    #[test]
-    fn what_goes_with_bytes_lies_behind_them_where_that_takes_no_more_room() {
-        let (bytes, others) = ([7; 5000], [9; 300]);
-        let mut done = 0;
-        for (len, and) in (1..5000).step_by(7).chain([256, 1000, 1024]).zip((1..300).cycle()) {
-            let budget = Budget::new(1 << 20);
-            let by_themselves = size(len) + allocated(and);
-            let Some(both) = Together::with_behind(&bytes[..len], &others[..and], &budget) else {
-                assert!(allocated(len + and + BESIDE) > by_themselves, "{len} and {and}");
-                assert_eq!(budget.used(), 0);
-                continue;
-            };
-            done += 1;
-            assert_eq!((both.bytes(), both.behind()), (&bytes[..len], &others[..and]));
-            assert_eq!(both.size() as u64, budget.used());
-            assert!(both.size() <= by_themselves, "{len} and {and}");
-            let clone = both.clone();
-            drop(both);
-            assert_eq!((clone.bytes().len(), clone.behind().len()), (len, and));
-            drop(clone);
-            assert_eq!(budget.used(), 0, "{len} and {and}");
-        }
-        assert!(done > 100, "{done}");
-        let budget = Budget::new(1000);
-        assert!(Together::with_behind(&bytes[..10], &[], &budget).is_none(), "nothing needs no room");
-        assert!(Together::with_behind(&bytes[..256], &others[..20], &Budget::new(300)).is_none());
     }
 
     #[test]

@@ -101,6 +101,13 @@ pub struct Charge {
     bytes: usize,
 }
 
+impl Charge {
+    /// What it is taken from.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.give_back(self.bytes as u64);

@@ -1,12 +1,17 @@
-//! A stored response.
+//! A stored response: what is known of it, its fields, and short content, in one allocation.
+//!
+//! Among a million responses none of that is in a cache of the processor's, nor is it known there where in memory the pages
+//! are. So a look at one waits for as many places as it is in, one after the other: that is once, or twice where content lies
+//! apart.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use http::HeaderMap;
 use http::header::CONTENT_LANGUAGE;
-use http::{HeaderMap, HeaderName, StatusCode};
+use triomphe::ThinArc;
 
 use crate::allocator::allocated;
 use crate::clock::Moment;
@@ -14,34 +19,38 @@ use crate::key::CacheKey;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
-use crate::store::fields::{Fields, PackedFields};
-use crate::store::head;
-use crate::store::heat::Heat;
-use crate::store::prefetch::prefetch;
-use crate::store::span::Span;
+use crate::store::block::{self, Block};
+use crate::store::fields::Fields;
+use crate::store::prefetch::{prefetch, prefetch_at};
+use crate::store::record::{Content, Extent, More, NewRecord, Record};
 use crate::store::{Budget, Head, Sealed};
 use crate::validity::{Marks, Stamp};
 
-/// Bytes of an entry with the count of those who have it.
-const PER_ENTRY: usize = allocated(size_of::<Entry>() + size_of::<usize>());
+/// The longest content, in bytes, that is copied once more to lie behind its fields.
+const SHORT: u64 = 4096;
+/// What goes before the bytes of an allocation: how many have it, what is known, and how many bytes there are.
+pub(super) const BESIDE: usize = 2 * size_of::<usize>() + size_of::<Node>();
 
-/// An entry as those who have it share it. Nobody has a weak handle, so no such are counted.
-pub type SharedEntry = triomphe::Arc<Entry>;
+/// A stored response, as those who have it share it. It does not change; a 304 makes a new one.
+#[derive(Clone, Debug)]
+pub struct Entry(
+    /// Of a response, the fields as they are packed, and behind them the content, if it does not lie apart. Of a list, none.
+    ThinArc<Node, u8>,
+);
 
-/// Which bytes of the representation an entry holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// All.
-    Whole,
-    /// Bytes `first` to `last`, inclusive.
-    Part {
-        /// Offset of the first byte.
-        first: u64,
-        /// Offset of the last byte.
-        last: u64,
-        /// Length of the whole, if the origin told.
-        complete: Option<u64>,
-    },
+/// What an allocation begins with.
+#[derive(Debug)]
+enum Node {
+    Response(Record),
+    /// In the place of an entry where there are several: it stands for the newest.
+    List(List),
+}
+
+/// Entries with one key.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) newest: Entry,
+    pub(super) others: Box<[Entry]>,
 }
 
 /// What an entry is made of.
@@ -71,89 +80,12 @@ pub struct NewEntry {
     pub stamp: Stamp,
 }
 
-/// A stored response. It does not change; a 304 makes a new one that shares the content.
-///
-/// There may be millions: what many of them do without lies apart, what the fields tell is read there, and what it is charged
-/// to, its content knows. The rest, with the count of those who have it, just fills a size that the allocator has: two bytes
-/// more would take 32.
-#[derive(Debug)]
-pub struct Entry {
-    /// What was sent upstream.
-    pub key: CacheKey,
-    /// Its status.
-    pub status: StatusCode,
-    /// `None`: they lie behind the content, where there was room for them. Then a look at one waits for both.
-    fields: Option<PackedFields>,
-    /// Content.
-    pub body: Sealed,
-    /// What it can be purged by. As long as it lives, it is counted there.
-    pub marks: Marks,
-    /// Which purges are younger than it.
-    pub stamp: Stamp,
-    /// When it was received or last validated.
-    pub received: Moment,
-    initial_age: Span,
-    lifetime: Span,
-    stale_while_revalidate: Span,
-    stale_if_error: Span,
-    promises: Promises,
-    more: Option<Box<More>>,
-    heat: Heat,
-    /// Milliseconds since `received` until which a failed revalidation keeps others from trying.
-    held_off_for: AtomicU32,
-    /// Bytes of the content's budget, for all but the content. Given back on drop.
-    charged: u32,
-}
-
-/// What many entries do without, behind one word of theirs.
-#[derive(Debug)]
-struct More {
-    variant: Variant,
-    rare: Option<Box<Rare>>,
-}
-
-/// What few entries have.
-#[derive(Debug)]
-struct Rare {
-    /// Which bytes it is, if not all.
-    extent: Extent,
-    omitted: Box<[HeaderName]>,
-    /// What it can be validated by, if that is not what its head says.
-    validators: Option<Validators>,
-    received_wall: SystemTime,
-}
-
-/// The yes or no of [`Terms`], a bit each.
-#[derive(Clone, Copy, Debug)]
-struct Promises(u8);
-
-impl Promises {
-    const ALWAYS_VALIDATE: u8 = 1;
-    const NEVER_STALE: u8 = 2;
-    const HEURISTIC: u8 = 4;
-    const IMMUTABLE: u8 = 8;
-
-    fn of(terms: &Terms) -> Self {
-        let flags = [
-            (terms.always_validate, Self::ALWAYS_VALIDATE),
-            (terms.never_stale, Self::NEVER_STALE),
-            (terms.heuristic, Self::HEURISTIC),
-            (terms.immutable, Self::IMMUTABLE),
-        ];
-        Self(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum())
-    }
-
-    fn has(self, bit: u8) -> bool {
-        self.0 & bit != 0
-    }
-}
-
 impl Entry {
     /// An entry that nobody has asked for yet. `None`: there is no memory for it.
     pub fn new(parts: NewEntry) -> Option<Self> {
         let NewEntry {
             key,
-            mut head,
+            head,
             body,
             extent,
             terms,
@@ -165,70 +97,56 @@ impl Entry {
             stamp,
         } = parts;
         let told = head.fields().validators();
-        let date = told.date;
-        let validators = (validators != told).then_some(validators);
-        // Without `Date` it is the time of receipt that conditions are compared with.
-        let is_rare =
-            extent != Extent::Whole || !terms.omitted.is_empty() || validators.is_some() || date.is_none();
-        let rare = is_rare
-            .then(|| Box::new(Rare { extent, omitted: terms.omitted.clone(), validators, received_wall }));
-        let more = (rare.is_some() || !variant.is_of_all()).then(|| Box::new(More { variant, rare }));
-        let [of_more, of_variant, of_rare] = more.as_deref().map_or([0; 3], More::sizes);
-        let lists = [of_more, of_variant, of_rare, body.list_size(), marks.size()];
-        let overhead = lists.into_iter().map(allocated).sum::<usize>();
+        let more = More::of(extent, &terms, validators, &told, variant, received_wall);
+        let (status, fields) = (head.status(), head.packed());
+        let behind = fits_behind(fields.len(), &body);
+        let body = if behind { body } else { body.out_of_entries()? };
+        let (content, list) = if behind { (body.len() as usize, 0) } else { (0, body.list_size()) };
+        let lists = more.as_deref().map_or([0; 3], More::sizes).into_iter().chain([list, marks.size()]);
+        let size = allocated(BESIDE + fields.len() + content) + lists.map(allocated).sum::<usize>();
+        let (of_fields, charged) = (u32::try_from(fields.len()).ok()?, u32::try_from(size).ok()?);
         debug_assert!(Arc::ptr_eq(head.budget(), body.budget()), "taken from where it will be given back");
-        if !head.charge_more(PER_ENTRY + overhead) {
+        // Charged first: the memory is not touched before it is granted.
+        if !head.budget().take(size) {
             return None;
         }
-        let head::Parts { fields, status, charged } = head.into_parts();
-        let (fields, body, charged) = match body.with_behind(fields.as_bytes()) {
-            Some(both) => {
-                // Charged with the content now.
-                let freed = fields.size() as u32;
-                both.budget().give_back(freed.into());
-                (None, both, charged - freed)
-            }
-            None => (Some(fields), body, charged),
+        let (content, bytes) = if behind {
+            let budget = body.budget().clone();
+            (Content::Behind { fields: of_fields, budget }, with_all_of(fields, &body))
+        } else {
+            (Content::Apart(body), Cow::Borrowed(fields))
         };
-        let entry = Self {
-            key,
-            status,
-            fields,
-            body,
-            marks,
-            stamp,
-            received,
-            // Rather older and stale sooner than the origin said.
-            initial_age: Span::around(terms.initial_age),
-            lifetime: Span::within(terms.lifetime),
-            stale_while_revalidate: Span::within(terms.stale_while_revalidate),
-            stale_if_error: Span::within(terms.stale_if_error),
-            promises: Promises::of(&terms),
-            more,
-            heat: Heat::default(),
-            held_off_for: AtomicU32::new(0),
-            charged,
-        };
-        entry.marks.hold(entry.tallied());
-        Some(entry)
+        let record =
+            Record::new(NewRecord { key, status, content, marks, stamp, received, terms, more, charged });
+        Some(Self(ThinArc::from_header_and_slice(Node::Response(record), &bytes)))
     }
 
-    /// Bytes that count in the tallies of what it answers to.
-    fn tallied(&self) -> u64 {
-        self.fields.as_ref().map_or(0, PackedFields::size) as u64 + self.body.size()
+    /// What stands for several in an index, of which it behaves like the newest.
+    pub(super) fn of_list(list: List) -> Self {
+        Self(ThinArc::from_header_and_slice(Node::List(list), &[]))
     }
 
-    /// Says that fields and content will be read soon, which lie apart from it.
-    pub(super) fn prefetch_rest(&self) {
-        if let Some(fields) = &self.fields {
-            prefetch(fields.as_bytes());
+    /// Those that it stands for, if they are several.
+    pub(super) fn list(&self) -> Option<&List> {
+        match &self.0.header.header {
+            Node::Response(_) => None,
+            Node::List(list) => Some(list),
         }
-        self.body.prefetch();
     }
 
-    /// Says that its [size](Self::size) will be asked for soon, some of which lies apart from it.
-    pub(super) fn prefetch_size(&self) {
-        self.body.prefetch_size();
+    /// What is known of it, and its bytes.
+    #[inline(always)]
+    fn stored(&self) -> (&Record, &[u8]) {
+        match &self.0.header.header {
+            Node::Response(record) => (record, &self.0.slice),
+            Node::List(list) => list.newest.of_newest(),
+        }
+    }
+
+    /// Apart from it, so that it can be inlined: no list is the newest of another.
+    #[cold]
+    fn of_newest(&self) -> (&Record, &[u8]) {
+        self.stored()
     }
 
     /// What this entry is made of, to make another like it. `None`: there is no memory for a copy of its head.
@@ -237,7 +155,7 @@ impl Entry {
         Some(NewEntry {
             key: self.key,
             head: Head::charged(self.status, self.fields().to_packed(), budget)?,
-            body: self.body.clone(),
+            body: self.body(),
             extent: self.extent().clone(),
             terms: self.terms(),
             received_wall: self.received_wall(&validators),
@@ -251,57 +169,53 @@ impl Entry {
 
     /// Its fields.
     pub fn fields(&self) -> Fields<'_> {
-        self.fields.as_ref().map_or_else(|| Fields::of(self.body.behind()), PackedFields::view)
+        let (record, bytes) = self.stored();
+        Fields::of(match record.content {
+            Content::Behind { fields, .. } => bytes.get(..fields as usize).unwrap_or_default(),
+            Content::Apart(_) => bytes,
+        })
     }
 
-    /// Which bytes of the representation it holds.
-    pub fn extent(&self) -> &Extent {
-        self.rare().map_or(&Extent::Whole, |rare| &rare.extent)
-    }
-
-    /// On which it may be reused.
-    pub fn terms(&self) -> Terms {
-        Terms {
-            initial_age: self.initial_age.duration(),
-            lifetime: self.lifetime.duration(),
-            stale_while_revalidate: self.stale_while_revalidate.duration(),
-            stale_if_error: self.stale_if_error.duration(),
-            always_validate: self.promises.has(Promises::ALWAYS_VALIDATE),
-            never_stale: self.promises.has(Promises::NEVER_STALE),
-            heuristic: self.promises.has(Promises::HEURISTIC),
-            immutable: self.promises.has(Promises::IMMUTABLE),
-            omitted: self.rare().map_or_else(Box::default, |rare| rare.omitted.clone()),
+    /// The content that lies behind its fields; none, if it lies apart.
+    #[inline]
+    pub(super) fn behind(&self) -> &[u8] {
+        let (record, bytes) = self.stored();
+        match record.content {
+            Content::Behind { fields, .. } => bytes.get(fields as usize..).unwrap_or_default(),
+            Content::Apart(_) => &[],
         }
     }
 
-    /// Its current age (RFC 9111 §4.2.3).
-    pub fn age(&self, now: Moment) -> Duration {
-        self.initial_age.duration().saturating_add(now.since(self.received))
+    /// Its content. Nothing is copied: as long as it is held, the entry may be, too.
+    pub fn body(&self) -> Sealed {
+        match &self.content {
+            Content::Behind { .. } => Block::Behind(self.clone()).into(),
+            Content::Apart(body) => body.clone(),
+        }
+    }
+
+    /// The same for who does not need it any more.
+    pub fn into_body(self) -> Sealed {
+        match &self.content {
+            Content::Behind { .. } => Block::Behind(self).into(),
+            Content::Apart(body) => body.clone(),
+        }
+    }
+
+    /// Length of the content in bytes.
+    pub fn content_length(&self) -> u64 {
+        match &self.content {
+            Content::Behind { .. } => self.behind().len() as u64,
+            Content::Apart(body) => body.len(),
+        }
     }
 
     /// What it can be validated by.
     pub fn validators(&self) -> Cow<'_, Validators> {
-        match self.rare().and_then(|rare| rare.validators.as_ref()) {
+        match self.own_validators() {
             Some(validators) => Cow::Borrowed(validators),
             None => Cow::Owned(self.fields().validators()),
         }
-    }
-
-    /// When it was received on the wall clock; the time of its `Date`, if its `validators` have one, beside which nobody
-    /// asks for this.
-    pub fn received_wall(&self, validators: &Validators) -> SystemTime {
-        let kept = self.rare().map(|rare| rare.received_wall);
-        kept.or(validators.date).unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-
-    /// The selecting fields of the request that brought it.
-    pub fn variant(&self) -> &Variant {
-        static OF_ALL: Variant = Variant::OF_ALL;
-        self.more.as_ref().map_or(&OF_ALL, |more| &more.variant)
-    }
-
-    fn rare(&self) -> Option<&Rare> {
-        self.more.as_ref()?.rare.as_deref()
     }
 
     /// Whether a request with these fields selects it (RFC 9111 §4.1).
@@ -310,85 +224,64 @@ impl Entry {
         variant.is_of_all() || variant.matches(request, || self.fields().get(&CONTENT_LANGUAGE))
     }
 
-    /// Counts a request that was answered with it.
-    pub fn count_hit(&self) {
-        self.heat.count();
+    /// Whether both are the same, not only alike.
+    pub fn is(&self, other: &Self) -> bool {
+        self.address() == other.address()
     }
 
-    /// About how many requests were answered with it; those answered with what it replaced count half, and fewer and fewer
-    /// count while there is need of room.
-    pub fn heat(&self) -> u32 {
-        self.heat.get()
+    /// Where it is, which tells it from all others that are held.
+    pub(super) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
     }
 
-    /// What it is worth to keep it, compared with others.
-    pub(super) fn worth(&self) -> f64 {
-        self.heat.worth() / (self.size() as f64).sqrt()
+    /// Says that it will be read soon.
+    pub(super) fn prefetch(&self) {
+        prefetch_at(self.0.as_ptr().cast(), BESIDE);
     }
 
-    /// It was not asked for while room was needed.
-    pub(super) fn cool(&self) {
-        self.heat.cool();
+    /// Says that fields and content will be, too, for which it is read itself.
+    pub(super) fn prefetch_rest(&self) {
+        let (record, bytes) = self.stored();
+        prefetch(bytes);
+        if let Content::Apart(body) = &record.content {
+            body.prefetch();
+        }
     }
 
-    /// It takes the place of `old`.
-    pub(super) fn succeed(&self, old: &Entry) {
-        self.heat.inherit(&old.heat);
-    }
-
-    /// A revalidation failed: no other is tried before `until`.
-    pub fn hold_off(&self, until: Moment) {
-        let millis = until.since(self.received).as_nanos().div_ceil(1_000_000);
-        self.held_off_for.fetch_max(u32::try_from(millis).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
-
-    /// Whether a revalidation failed a moment ago.
-    pub fn held_off(&self, now: Moment) -> bool {
-        let held_off_for = self.held_off_for.load(Ordering::Relaxed);
-        held_off_for > 0 && now.since(self.received) < Duration::from_millis(held_off_for.into())
-    }
-
-    /// Whether it holds the whole representation.
-    pub fn is_whole(&self) -> bool {
-        matches!(self.extent(), Extent::Whole)
-    }
-
-    /// Whether it is the better one to keep of two that serve the same requests: its bytes were asked for later, or
-    /// else it was received (or validated) later. Equals are not younger than each other.
-    pub(super) fn is_younger_than(&self, other: &Entry) -> bool {
-        (self.stamp.body(), self.received) > (other.stamp.body(), other.received)
-    }
-
-    /// How long it is of use yet: until it is stale, past all stale grants, and past `keep`, when its validators are
-    /// no longer worth their place.
-    pub(super) fn useful_for(&self, keep: Duration, now: Moment) -> Duration {
-        self.terms().horizon(keep).saturating_sub(now.since(self.received))
-    }
-
-    /// Bytes that it takes in all, content that it shares with others included.
-    pub(super) fn size(&self) -> u64 {
-        u64::from(self.charged) + self.body.size()
+    /// Says that its size will be asked for soon, some of which may lie apart from it.
+    pub(super) fn prefetch_size(&self) {
+        if let Content::Apart(body) = &self.content {
+            body.prefetch_size();
+        }
     }
 }
 
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.marks.let_go(self.tallied());
-        self.body.budget().give_back(self.charged.into());
+impl Deref for Entry {
+    type Target = Record;
+
+    #[inline]
+    fn deref(&self) -> &Record {
+        self.stored().0
     }
 }
 
-impl More {
-    /// Bytes of the allocations that it is made of.
-    fn sizes(&self) -> [usize; 3] {
-        [size_of::<Self>(), self.variant.size(), self.rare.as_deref().map_or(0, Rare::size)]
-    }
+/// Whether content takes no more room behind so many bytes of fields than by itself, and is short enough to be copied for
+/// that. Trailers lie apart.
+fn fits_behind(fields: usize, body: &Sealed) -> bool {
+    let (before, len) = (BESIDE + fields, body.len() as usize);
+    body.len() <= SHORT
+        && body.trailers().is_none()
+        && allocated(before + len) <= allocated(before) + block::size(len)
 }
 
-impl Rare {
-    fn size(&self) -> usize {
-        let etag = self.validators.as_ref().and_then(|validators| validators.etag.as_ref());
-        let etag = etag.map_or(0, |etag| etag.as_bytes().len());
-        size_of::<Self>() + size_of_val(&*self.omitted) + etag
+/// The fields, and behind them the content. For a moment they are there twice, and once of it uncharged; content is short, and
+/// fields are as a rule.
+fn with_all_of<'a>(fields: &'a [u8], body: &Sealed) -> Cow<'a, [u8]> {
+    if body.is_empty() {
+        return Cow::Borrowed(fields);
     }
+    let mut bytes = Vec::with_capacity(fields.len() + body.len() as usize);
+    bytes.extend_from_slice(fields);
+    body.pieces().iter().for_each(|piece| bytes.extend_from_slice(piece));
+    Cow::Owned(bytes)
 }

@@ -10,11 +10,9 @@
 
 use std::cmp::Ordering;
 
-use triomphe::ArcBorrow;
-
 use crate::key::CacheKey;
 use crate::store::index::{Index, Place};
-use crate::store::{Entry, Resource, SharedEntry};
+use crate::store::{Entry, Resource};
 
 /// Resources that are compared with each other.
 const LOOKED_AT: usize = 64;
@@ -40,14 +38,14 @@ struct Picked {
 impl Hand {
     /// What goes next: what `is_useless`, or else what is worth least of what it came by, and of equals the oldest. `None`, if
     /// nothing is stored.
-    pub(super) fn next(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) -> Option<SharedEntry> {
+    pub(super) fn next(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) -> Option<Entry> {
         self.next_picked(index).or_else(|| {
             self.pick(index, is_useless);
             self.next_picked(index)
         })
     }
 
-    fn next_picked(&mut self, index: &Index) -> Option<SharedEntry> {
+    fn next_picked(&mut self, index: &Index) -> Option<Entry> {
         while let Some(picked) = self.picked.pop() {
             let found = picked.find(index);
             if found.is_some() {
@@ -59,8 +57,8 @@ impl Hand {
 
     /// Moves on, picks some of what it comes by, and cools the others.
     fn pick(&mut self, index: &Index, is_useless: impl Fn(&Entry) -> bool) {
-        let worth = |entry: SharedEntry| (if is_useless(&entry) { 0.0 } else { entry.worth() }, entry);
-        let mut seen: Vec<(f64, SharedEntry)> = self.come_by(index).into_iter().map(worth).collect();
+        let worth = |entry: Entry| (if is_useless(&entry) { 0.0 } else { entry.worth() }, entry);
+        let mut seen: Vec<(f64, Entry)> = self.come_by(index).into_iter().map(worth).collect();
         let spared = seen.len() - seen.len().div_ceil(OUT);
         if !seen.is_empty() {
             seen.select_nth_unstable_by(spared, least_last);
@@ -74,11 +72,11 @@ impl Hand {
     /// The entries of the next resources; of the first, too, where a round is over, some of which may have been seen already.
     ///
     /// None of what tells their worth is in a cache of the processor's, so all of it is hinted at before any is read.
-    fn come_by(&mut self, index: &Index) -> Vec<SharedEntry> {
+    fn come_by(&mut self, index: &Index) -> Vec<Entry> {
         walk(index, &mut self.place.clone(), Resource::prefetch);
         let mut seen = Vec::with_capacity(LOOKED_AT);
         walk(index, &mut self.place, |resource| {
-            seen.extend(resource.variants().map(|entry| entry.clone_arc()));
+            seen.extend(resource.variants().cloned());
         });
         seen.iter().for_each(|entry| entry.prefetch_size());
         seen
@@ -86,7 +84,7 @@ impl Hand {
 }
 
 /// By worth; of equals, the oldest is the least.
-fn least_last((worth, entry): &(f64, SharedEntry), (other_worth, other): &(f64, SharedEntry)) -> Ordering {
+fn least_last((worth, entry): &(f64, Entry), (other_worth, other): &(f64, Entry)) -> Ordering {
     other_worth.total_cmp(worth).then(other.received.cmp(&entry.received))
 }
 
@@ -103,12 +101,12 @@ fn walk(index: &Index, place: &mut Place, mut see: impl FnMut(&Resource)) {
 }
 
 impl Picked {
-    fn of(entry: &SharedEntry) -> Self {
-        Self { key: entry.key, address: entry.as_ptr().addr() }
+    fn of(entry: &Entry) -> Self {
+        Self { key: entry.key, address: entry.address() }
     }
 
-    fn find(&self, index: &Index) -> Option<SharedEntry> {
-        let is_it = |entry: &ArcBorrow<'_, Entry>| ArcBorrow::to_raw(entry).addr() == self.address;
-        index.view(&self.key, |resource| Some(resource.variants().find(is_it)?.clone_arc()))?
+    fn find(&self, index: &Index) -> Option<Entry> {
+        let is_it = |entry: &&Entry| entry.address() == self.address;
+        index.view(&self.key, |resource| Some(resource.variants().find(is_it)?.clone()))?
     }
 }

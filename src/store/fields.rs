@@ -42,8 +42,8 @@ const DATE: u8 = 0xff;
 /// Few heads take more bytes than this once they are packed; those that do may.
 const USUAL: usize = 256;
 
-/// Fields that are kept, in an allocation of their own.
-#[derive(Clone, Debug, Default)]
+/// Packed fields in an allocation of their own, until they lie in that of an entry.
+#[derive(Clone, Debug)]
 pub struct PackedFields(
     /// INVARIANT: lines as [`PackedFields::pack`] writes them.
     Box<[u8]>,

@@ -1,13 +1,12 @@
-//! A stored response head.
+//! The head of a response that is to be stored.
 
-use std::mem;
 use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::store::block::{self, Block};
-use crate::store::budget::Budget;
+use crate::store::budget::{Budget, Charge};
 use crate::store::fields::{Fields, PackedFields};
 
 /// Bytes that a slot of a `HeaderMap` takes: the entry, its hash, and the index, at the map's usual load.
@@ -20,17 +19,7 @@ const PER_OWN_NAME: usize = 48;
 pub struct Head {
     fields: PackedFields,
     status: StatusCode,
-    budget: Arc<Budget>,
-    /// Bytes of the budget, given back on drop; unless an entry has taken them over, which has no room for a `Charge`.
-    charged: u32,
-}
-
-/// What a [`Head`] is made of, for who has more that is charged with it.
-pub(super) struct Parts {
-    pub(super) fields: PackedFields,
-    pub(super) status: StatusCode,
-    /// Bytes of the budget. Nobody gives them back but who has this.
-    pub(super) charged: u32,
+    charge: Charge,
 }
 
 impl Head {
@@ -46,9 +35,8 @@ impl Head {
 
     /// With a charge of its own. `None`: there is no memory for it.
     pub(super) fn charged(status: StatusCode, fields: PackedFields, budget: &Arc<Budget>) -> Option<Self> {
-        let size = fields.size();
-        let mut head = Self { fields, status, budget: budget.clone(), charged: 0 };
-        head.charge_more(size).then_some(head)
+        let charge = budget.try_charge(fields.size())?;
+        Some(Self { fields, status, charge })
     }
 
     /// The status.
@@ -61,31 +49,14 @@ impl Head {
         self.fields.view()
     }
 
+    /// The fields, as they are packed.
+    pub(super) fn packed(&self) -> &[u8] {
+        self.fields.as_bytes()
+    }
+
     /// What it is charged to.
     pub(super) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
-    }
-
-    /// Charges what goes with it. `false`: there is no memory for that.
-    pub(super) fn charge_more(&mut self, bytes: usize) -> bool {
-        let sum = u32::try_from(bytes).ok().and_then(|bytes| self.charged.checked_add(bytes));
-        let Some(sum) = sum.filter(|_| self.budget.take(bytes)) else { return false };
-        self.charged = sum;
-        true
-    }
-
-    pub(super) fn into_parts(mut self) -> Parts {
-        Parts {
-            fields: mem::take(&mut self.fields),
-            status: self.status,
-            charged: mem::take(&mut self.charged),
-        }
-    }
-}
-
-impl Drop for Head {
-    fn drop(&mut self) {
-        self.budget.give_back(self.charged.into());
+        self.charge.budget()
     }
 }
 

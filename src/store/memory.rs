@@ -21,7 +21,7 @@ use crate::store::budget::Tab;
 use crate::store::eviction::Hand;
 use crate::store::ghosts::Ghosts;
 use crate::store::index::{self, Change, Index};
-use crate::store::{Budget, Entry, NewEntry, Reclaiming, Resource, SharedEntry};
+use crate::store::{Budget, Entry, NewEntry, Reclaiming, Resource};
 use crate::validity::Log;
 
 /// The share of the limit that stored responses may take, in percent; the rest is for what is in flight and for the
@@ -144,7 +144,7 @@ impl Store {
 
     /// Stores an entry, in place of those that it makes useless: older ones of the same variant that it covers. Of
     /// too many variants the oldest goes.
-    pub fn commit(&self, entry: SharedEntry) -> Committed {
+    pub fn commit(&self, entry: Entry) -> Committed {
         let mut committed = Committed::Stored;
         self.change(&entry.key, |stored| {
             if stored.is_none() && self.ghosts.take(&entry.key) {
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Puts `new` in the place of `old`, if `old` is still there and there is memory for it.
-    pub fn replace(&self, old: &SharedEntry, new: SharedEntry) -> bool {
+    pub fn replace(&self, old: &Entry, new: Entry) -> bool {
         let mut replaced = false;
         new.succeed(old);
         self.edit(old, |others| {
@@ -178,22 +178,21 @@ impl Store {
 
     /// Counts a request that is answered with an entry. Long content that is asked for often is moved to where the kernel can
     /// send it without a copy: to have it there takes as much time as a few hits save.
-    pub fn count_hit(&self, entry: &SharedEntry) {
+    pub fn count_hit(&self, entry: &Entry) {
         entry.count_hit();
         if entry.heat() == OFTEN
-            && let Some(body) = entry.body.to_send()
+            && let Some(body) = entry.body().to_send()
             && let Some(parts) = entry.parts(&self.budget)
             && let Some(moved) = Entry::new(NewEntry { body, ..parts })
         {
-            self.exchange(entry, &SharedEntry::new(moved));
+            self.exchange(entry, &moved);
         }
     }
 
     /// Puts `new` where `old` is, of the same age, if that is still there and there is memory for it.
-    fn exchange(&self, old: &SharedEntry, new: &SharedEntry) {
+    fn exchange(&self, old: &Entry, new: &Entry) {
         new.succeed(old);
-        let exchanged =
-            |entry: SharedEntry| if SharedEntry::ptr_eq(&entry, old) { new.clone() } else { entry };
+        let exchanged = |entry: Entry| if entry.is(old) { new.clone() } else { entry };
         self.change(&old.key, |stored| {
             let stored = stored.filter(|stored| stored.has(old));
             let put = stored.and_then(|stored| self.put(stored.to_vec().into_iter().map(exchanged)));
@@ -202,13 +201,13 @@ impl Store {
     }
 
     /// Drops an entry, if it is still there.
-    pub fn remove(&self, entry: &SharedEntry) {
+    pub fn remove(&self, entry: &Entry) {
         self.take_out(entry);
     }
 
     /// Everything that is stored, dead or alive. A walk that takes its time, so it is not for who serves; what is stored or
     /// dropped while it lasts may be seen or not.
-    pub fn entries(&self) -> impl Iterator<Item = SharedEntry> {
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
         self.index.iter().flat_map(|resource| resource.to_vec())
     }
 
@@ -258,7 +257,7 @@ impl Store {
     }
 
     /// Returns whether it was there.
-    fn take_out(&self, entry: &SharedEntry) -> bool {
+    fn take_out(&self, entry: &Entry) -> bool {
         // Without memory for a smaller list the whole list goes: what is to be removed must.
         self.edit(entry, |others| self.put(others).unwrap_or(Change::Remove))
     }
@@ -275,24 +274,20 @@ impl Store {
 
     /// Replaces a resource that holds `entry` by what `change` makes of its other variants. Returns whether it was
     /// there.
-    fn edit(
-        &self,
-        entry: &SharedEntry,
-        change: impl FnOnce(&mut dyn Iterator<Item = SharedEntry>) -> Change,
-    ) -> bool {
+    fn edit(&self, entry: &Entry, change: impl FnOnce(&mut dyn Iterator<Item = Entry>) -> Change) -> bool {
         let mut was_there = false;
         self.change(&entry.key, |stored| {
             let Some(stored) = stored.filter(|stored| stored.has(entry)) else { return Change::Keep };
             was_there = true;
             let variants = stored.to_vec().into_iter();
-            change(&mut variants.filter(|other| !SharedEntry::ptr_eq(other, entry)))
+            change(&mut variants.filter(|other| !other.is(entry)))
         });
         was_there
     }
 
     /// What puts these in the place of what is stored, or removes that if they are none. `None`: there is no memory for
     /// them.
-    fn put(&self, variants: impl Iterator<Item = SharedEntry>) -> Option<Change> {
+    fn put(&self, variants: impl Iterator<Item = Entry>) -> Option<Change> {
         match Resource::of(variants) {
             Some(resource) => self.held.add(&resource).then_some(Change::Put(resource)),
             None => Some(Change::Remove),
@@ -304,11 +299,7 @@ impl Store {
     }
 
     /// The variants with `entry` as the newest; `None` if what is stored is younger.
-    fn merged(
-        &self,
-        stored: &[SharedEntry],
-        entry: &SharedEntry,
-    ) -> Option<impl Iterator<Item = SharedEntry>> {
+    fn merged(&self, stored: &[Entry], entry: &Entry) -> Option<impl Iterator<Item = Entry>> {
         if stored.iter().any(|other| makes_useless(other, entry)) {
             return None;
         }

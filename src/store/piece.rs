@@ -31,6 +31,11 @@ impl Piece {
         }
     }
 
+    /// Whether it holds an entry.
+    pub(super) fn holds_entry(&self) -> bool {
+        matches!(&self.0, Held::Stored { block, .. } if block.holds_entry())
+    }
+
     /// Bytes of memory that it takes, as far as it shares none.
     pub(super) fn size(&self) -> usize {
         self.whole().map_or_else(|| block::size(self.len()), Block::size)

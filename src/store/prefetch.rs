@@ -13,8 +13,13 @@ const MOST: usize = 20;
 /// Hints at a value by itself, and at nothing that it leads to; of a long one, at its first lines and the last.
 #[inline(always)]
 pub(super) fn prefetch<T: ?Sized>(value: &T) {
-    let first: *const u8 = std::ptr::from_ref(value).cast();
-    places(size_of_val(value)).for_each(|at| hint(first.wrapping_add(at)));
+    prefetch_at(std::ptr::from_ref(value).cast(), size_of_val(value));
+}
+
+/// The same of the `len` bytes from an address on.
+#[inline(always)]
+pub(super) fn prefetch_at(first: *const u8, len: usize) {
+    places(len).for_each(|at| hint(first.wrapping_add(at)));
 }
 
 /// Where there is a byte of each line of `len` bytes, wherever in a line they begin; of the first of them, and of the last.

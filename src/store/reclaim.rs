@@ -3,8 +3,6 @@
 //! Nothing dead is ever served, whether it is freed or not: every use is checked. So this is about memory only, and can
 //! take its time: a walk over all that is stored, in steps between which its thread rests.
 
-use triomphe::ArcBorrow;
-
 use crate::store::index::Place;
 use crate::store::{Entry, Store};
 use crate::validity::Log;
@@ -28,12 +26,12 @@ impl<'a> Reclaiming<'a> {
     /// Goes on for a bounded number of resources. Returns whether there is more to do.
     pub fn step(&mut self) -> bool {
         let now = self.store.now();
-        let is_dead = |entry: &ArcBorrow<'_, Entry>| {
+        let is_dead = |entry: &&Entry| {
             self.store.is_useless(entry, now) || self.log.check(&entry.marks, &entry.stamp).is_none()
         };
         let mut dead = Vec::new();
         let goes_on = self.store.index().look(&mut self.place, STEP, |resource| {
-            dead.extend(resource.variants().filter(is_dead).map(|entry| entry.clone_arc()));
+            dead.extend(resource.variants().filter(is_dead).cloned());
         });
         for entry in dead {
             self.store.remove(&entry);

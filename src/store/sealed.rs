@@ -3,37 +3,25 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use triomphe::{ArcUnion, ArcUnionBorrow};
 
 use crate::memfile;
-use crate::store::block::{Apart, Block, Together};
+use crate::store::block::Block;
 use crate::store::prefetch::prefetch;
 use crate::store::{Budget, Piece};
 
-/// The longest content, in bytes, that is copied once more to have something behind it.
-const SHORT: usize = 4096;
 /// The longest that is copied to be sent without more copies: what somebody has to wait for it is some tenths of a millisecond.
 const LONG: u64 = 256 * 1024;
 
-/// Content that is complete and never changes. The charges live in its blocks. Clones share it.
-///
-/// Each stored response has one of these, so it is two words, as a [`Block`] is: what is no block is in place of one that lies
-/// apart.
+/// Content that is complete and never changes. The charges live in its blocks. Clones share it. Many stored responses have one
+/// of these, so it is no more than a [`Block`] is.
 #[derive(Clone, Debug)]
 pub struct Sealed(Content);
 
 #[derive(Clone, Debug)]
 enum Content {
-    Together(Together),
-    /// A word for either, since the length of what lies together leaves no room to tell three apart.
-    Other(ArcUnion<Apart, Many>),
-}
-
-/// The same, read.
-enum View<'a> {
     /// Most content is in one piece, and has no trailers; so it needs no list.
-    One(&'a [u8]),
-    Many(&'a Many),
+    One(Block),
+    Many(triomphe::Arc<Many>),
 }
 
 /// Any other content: none, in several pieces, in slices of other content, or with trailers.
@@ -60,19 +48,12 @@ impl Sealed {
             && trailers.is_none()
             && let Some(block) = first.as_ref().and_then(Piece::whole)
         {
-            return Self::one(block.clone());
+            return block.clone().into();
         }
         let pieces: Box<[Piece]> = first.into_iter().chain(second).chain(pieces).collect();
         let len = pieces.iter().map(|piece| piece.len() as u64).sum();
         let many = Many { pieces, len, trailers: trailers.map(Box::new), budget: budget.clone() };
-        Self(Content::Other(ArcUnion::from_second(triomphe::Arc::new(many))))
-    }
-
-    fn one(block: Block) -> Self {
-        Self(match block {
-            Block::Together(together) => Content::Together(together),
-            Block::Apart(apart) => Content::Other(ArcUnion::from_first(apart)),
-        })
+        Self(Content::Many(triomphe::Arc::new(many)))
     }
 
     /// Content made of slices of other content; nothing is copied. As long as it is held, so are the blocks it was
@@ -83,42 +64,43 @@ impl Sealed {
 
     /// Length in bytes.
     pub fn len(&self) -> u64 {
-        match self.view() {
-            View::One(only) => only.len() as u64,
-            View::Many(many) => many.len,
+        match &self.0 {
+            Content::One(block) => block.bytes().len() as u64,
+            Content::Many(many) => many.len,
         }
     }
 
     /// Bytes of the list of its pieces, if it has one.
     pub(super) fn list_size(&self) -> usize {
-        match self.view() {
-            View::One(_) => 0,
-            View::Many(many) => size_of::<usize>() + size_of::<Many>() + size_of_val(&*many.pieces),
+        match &self.0 {
+            Content::One(_) => 0,
+            Content::Many(many) => size_of::<usize>() + size_of::<Many>() + size_of_val(&*many.pieces),
         }
     }
 
-    /// Bytes that its pieces take in memory, as far as it does not share them, with what lies behind them.
+    /// Bytes that its pieces take in memory, as far as it does not share them.
     pub(super) fn size(&self) -> u64 {
         let size = match &self.0 {
-            Content::Together(together) => together.size(),
-            Content::Other(other) => match other.borrow() {
-                ArcUnionBorrow::First(apart) => apart.get().size(),
-                ArcUnionBorrow::Second(many) => many.get().pieces.iter().map(Piece::size).sum(),
-            },
+            Content::One(block) => block.size(),
+            Content::Many(many) => many.pieces.iter().map(Piece::size).sum(),
         };
         size as u64
     }
 
-    /// A copy with `others` [behind](Self::behind) it, if it is short, and in one piece, and that takes no more room than both
-    /// by themselves. `None`: it is not so, or there is no memory for it.
-    pub(super) fn with_behind(&self, others: &[u8]) -> Option<Self> {
-        match self.view() {
-            View::One(only) if only.len() <= SHORT => {
-                let together = Together::with_behind(only, others, self.budget())?;
-                Some(Self(Content::Together(together)))
-            }
-            _ => None,
+    /// The same content, with nothing of it in an entry, which would be held as long as it is: that is copied. `None`: there is
+    /// no memory for it.
+    pub(super) fn out_of_entries(self) -> Option<Self> {
+        let holds_entries = match &self.0 {
+            Content::One(block) => block.holds_entry(),
+            Content::Many(many) => many.pieces.iter().any(Piece::holds_entry),
+        };
+        if !holds_entries {
+            return Some(self);
         }
+        let budget = self.budget();
+        let copied = |piece: Piece| if piece.holds_entry() { budget.bytes(&piece) } else { Some(piece) };
+        let pieces = self.pieces().into_iter().map(copied).collect::<Option<Vec<_>>>()?;
+        Some(Self::new(pieces, self.trailers().cloned(), budget))
     }
 
     /// A copy that the kernel can send without another, if that is of use: it is long, and not there yet. `None`: it is not,
@@ -135,45 +117,26 @@ impl Sealed {
         Some(Self::concat(copies, self.budget()))
     }
 
-    /// Bytes that lie in one block with the content, and are no part of it.
-    pub(super) fn behind(&self) -> &[u8] {
-        match &self.0 {
-            Content::Together(together) => together.behind(),
-            Content::Other(_) => &[],
-        }
-    }
-
     /// What it is charged to.
     pub(super) fn budget(&self) -> &Arc<Budget> {
         match &self.0 {
-            Content::Together(together) => together.budget(),
-            Content::Other(other) => match other.borrow() {
-                ArcUnionBorrow::First(apart) => apart.get().budget(),
-                ArcUnionBorrow::Second(many) => &many.get().budget,
-            },
+            Content::One(block) => block.budget(),
+            Content::Many(many) => &many.budget,
         }
     }
 
-    /// Says that it will be read soon, if it is in one piece, with what lies behind it.
+    /// Says that it will be read soon, if it is in one piece.
     pub(super) fn prefetch(&self) {
-        match &self.0 {
-            Content::Together(together) => together.prefetch(),
-            Content::Other(other) => {
-                if let Some(apart) = other.as_first() {
-                    apart.prefetch();
-                }
-            }
+        if let Content::One(block) = &self.0 {
+            block.prefetch();
         }
     }
 
     /// Says that its [size](Self::size) will be asked for soon.
     pub(super) fn prefetch_size(&self) {
         match &self.0 {
-            Content::Together(together) => together.prefetch_size(),
-            Content::Other(other) => match other.borrow() {
-                ArcUnionBorrow::First(apart) => prefetch(apart.get()),
-                ArcUnionBorrow::Second(many) => prefetch(many.get()),
-            },
+            Content::One(block) => block.prefetch_size(),
+            Content::Many(many) => prefetch(&**many),
         }
     }
 
@@ -184,20 +147,19 @@ impl Sealed {
 
     /// What the origin sent after the content.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        match self.view() {
-            View::One(_) => None,
-            View::Many(many) => many.trailers.as_deref(),
+        match &self.0 {
+            Content::One(_) => None,
+            Content::Many(many) => many.trailers.as_deref(),
         }
     }
 
-    /// The content, if it is one piece, and nothing follows it.
-    pub fn single(&self) -> Option<Piece> {
-        match self.view() {
-            View::One(_) => self.only(),
-            View::Many(many) if many.trailers.is_some() => None,
-            View::Many(many) => match &*many.pieces {
-                [only] => Some(only.clone()),
-                _ => None,
+    /// The content, if it is one piece, and nothing follows it; or else itself.
+    pub fn single(self) -> Result<Piece, Self> {
+        match self.0 {
+            Content::One(block) => Ok(block.into()),
+            Content::Many(many) => match &*many.pieces {
+                [only] if many.trailers.is_none() => Ok(only.clone()),
+                _ => Err(Self(Content::Many(many))),
             },
         }
     }
@@ -209,10 +171,13 @@ impl Sealed {
 
     /// Bytes `first` to `last`, inclusive, as far as they exist. Nothing is copied.
     pub fn slice(&self, first: u64, last: u64) -> Vec<Piece> {
-        let only = self.only();
-        let pieces = match self.view() {
-            View::One(_) => only.as_slice(),
-            View::Many(many) => &many.pieces,
+        let only: Piece;
+        let pieces = match &self.0 {
+            Content::One(block) => {
+                only = block.clone().into();
+                std::slice::from_ref(&only)
+            }
+            Content::Many(many) => &many.pieces,
         };
         let mut slices = Vec::new();
         let mut start = 0u64;
@@ -231,25 +196,11 @@ impl Sealed {
         }
         slices
     }
+}
 
-    /// The block that it is, if it is one.
-    fn only(&self) -> Option<Piece> {
-        let block = match &self.0 {
-            Content::Together(together) => Block::Together(together.clone()),
-            Content::Other(other) => Block::Apart(other.as_first()?.clone_arc()),
-        };
-        Some(block.into())
-    }
-
-    #[inline]
-    fn view(&self) -> View<'_> {
-        match &self.0 {
-            Content::Together(together) => View::One(together.bytes()),
-            Content::Other(other) => match other.borrow() {
-                ArcUnionBorrow::First(apart) => View::One(apart.get().bytes()),
-                ArcUnionBorrow::Second(many) => View::Many(many.get()),
-            },
-        }
+impl From<Block> for Sealed {
+    fn from(block: Block) -> Self {
+        Self(Content::One(block))
     }
 }
 
@@ -287,33 +238,9 @@ mod tests {
             let sealed = stored(len);
             assert_eq!((sealed.len(), sealed.list_size()), (len as u64, 0));
             assert_eq!(sealed.budget().used(), sealed.size());
-            assert_eq!(sealed.single().unwrap().len(), len);
-            assert_eq!(sealed.pieces().concat(), *sealed.single().unwrap());
+            assert_eq!(sealed.clone().single().unwrap().len(), len);
+            assert_eq!(sealed.pieces().concat(), *sealed.clone().single().unwrap());
             assert_eq!(sealed.slice(0, 0).concat(), [0]);
-        }
-    }
-
-    #[test]
-    fn what_lies_behind_content_is_no_part_of_it() {
-        let content = stored(700);
-        let both = content.with_behind(b"behind").unwrap();
-        assert_eq!((both.len(), both.behind()), (700, &b"behind"[..]));
-        assert_eq!(
-            (both.pieces().concat(), both.slice(694, 999).concat().len()),
-            (content.pieces().concat(), 6)
-        );
-        assert_eq!(both.single().unwrap().len(), 700);
-        assert!(content.behind().is_empty());
-        let other = both.with_behind(b"other").unwrap();
-        assert_eq!((other.len(), other.behind()), (700, &b"other"[..]));
-    }
-
-    #[test]
-    fn nothing_lies_behind_content_that_is_long_or_in_pieces() {
-        assert!(stored(SHORT - 100).with_behind(&[1; 9]).is_some());
-        assert!(stored(SHORT + 900).with_behind(&[1; 9]).is_none());
-        for pieces in [&[][..], &["a", "b"]] {
-            assert!(concat(pieces).with_behind(b"behind").is_none());
         }
     }
 
@@ -338,14 +265,14 @@ mod tests {
     #[test]
     fn one_piece_is_known_for_one() {
         assert_eq!(*concat(&["", "abc"]).single().unwrap(), *b"abc");
-        assert!(concat(&["ab", "c"]).single().is_none());
-        assert!(concat(&[]).is_empty() && concat(&[]).single().is_none());
+        assert!(concat(&["ab", "c"]).single().is_err());
+        assert!(concat(&[]).is_empty() && concat(&[]).single().is_err());
         let part = Sealed::concat(stored(1000).slice(1, 9), &Budget::new(0));
         assert_eq!((part.len(), part.single().unwrap().len()), (9, 9));
     }
 
     #[test]
-    fn any_content_is_two_words() {
-        assert_eq!(size_of::<Sealed>(), 2 * size_of::<usize>());
+    fn any_content_takes_no_more_words_than_a_block() {
+        assert_eq!((size_of::<Sealed>(), size_of::<Block>()), (24, 24));
     }
 }

@@ -62,8 +62,8 @@ pub(super) enum Role {
 pub struct Tally {
     /// Stored responses that answer to it, dead ones that are not reclaimed yet included.
     pub entries: u64,
-    /// Of a tag: bytes of their heads and content. Content that two entries share counts twice. Of anything else zero:
-    /// they are not counted.
+    /// Of a tag: bytes that they take in all. Content that two entries share counts twice. Of anything else zero: they are
+    /// not counted.
     pub bytes: u64,
     /// The last purge that speaks of it, by a publication that is known yet.
     pub purged: Option<Purged>,

@@ -9,9 +9,10 @@ use crate::memfile;
 use crate::policy::freshness::Terms;
 use crate::policy::validation::Validators;
 use crate::policy::vary::Variant;
-use crate::store::{Extent, Head, NewEntry, Sealed};
+use crate::store::{Extent, Head, NewEntry, Sealed, entry};
 use crate::validity::{Fact, Kind, Log, Subject, Subjects};
 
+mod entries;
 mod evicting;
 mod reclaiming;
 
@@ -83,24 +84,24 @@ impl House {
         NewEntry { extent: Extent::Part { first: 0, last: 9, complete: Some(20) }, ..self.entry(language) }
     }
 
-    fn commit(&self, entry: NewEntry) -> (SharedEntry, Committed) {
-        let entry = SharedEntry::new(Entry::new(entry).unwrap());
+    fn commit(&self, entry: NewEntry) -> (Entry, Committed) {
+        let entry = Entry::new(entry).unwrap();
         let committed = self.store.commit(entry.clone());
         (entry, committed)
     }
 
     /// Another that is made of the same.
-    fn like(&self, entry: &Entry) -> SharedEntry {
-        SharedEntry::new(Entry::new(entry.parts(&self.budget).unwrap()).unwrap())
+    fn like(&self, entry: &Entry) -> Entry {
+        Entry::new(entry.parts(&self.budget).unwrap()).unwrap()
     }
 
-    fn stored(&self) -> Vec<SharedEntry> {
+    fn stored(&self) -> Vec<Entry> {
         self.store.get(&key(0)).map(|resource| resource.to_vec()).unwrap_or_default()
     }
 
-    fn holds(&self, expected: &[&SharedEntry]) -> bool {
+    fn holds(&self, expected: &[&Entry]) -> bool {
         let stored = self.stored();
-        stored.len() == expected.len() && stored.iter().zip(expected).all(|(a, b)| SharedEntry::ptr_eq(a, b))
+        stored.len() == expected.len() && stored.iter().zip(expected).all(|(a, b)| a.is(b))
     }
 
     /// Everything is, for good.
@@ -137,36 +138,10 @@ fn variants_stand_side_by_side_newest_first_and_the_oldest_goes() {
     assert!(house.store.get(&key(1)).is_none());
 }
 
-/// Wherever its fields lie; and so do those of another that shares its content.
-#[test]
-fn an_entry_tells_its_fields_and_leaves_nothing_charged() {
-    let house = House::of(MIB);
-    let fields = |len: usize| {
-        let value = HeaderValue::from_bytes(&vec![b'v'; len]).unwrap();
-        HeaderMap::from_iter([(ETAG, value)])
-    };
-    for (len, behind) in [(256, true), (700, true), (1000, false), (1900, true), (5000, false)] {
-        let before = house.budget.used();
-        let head = Head::pack(StatusCode::OK, &fields(28), &house.budget).unwrap();
-        let entry = Entry::new(NewEntry { head, ..house.sized("a", len) }).unwrap();
-        assert_eq!((entry.fields().to_map(), entry.body.len()), (fields(28), len as u64));
-        assert_eq!(!entry.body.behind().is_empty(), behind, "{len}");
-        assert_eq!(house.budget.used() - before, entry.size(), "{len}");
-
-        let head = Head::pack(StatusCode::OK, &fields(600), &house.budget).unwrap();
-        let other = Entry::new(NewEntry { head, ..entry.parts(&house.budget).unwrap() }).unwrap();
-        drop(entry);
-        assert_eq!((other.fields().to_map(), other.body.len()), (fields(600), len as u64));
-        assert_eq!(other.body.pieces().concat(), vec![7; len]);
-        drop(other);
-        assert_eq!(house.budget.used(), before, "{len}");
-    }
-}
-
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
 fn long_content_that_is_asked_for_often_is_moved_and_nothing_else_changes() {
-    let is_moved = |entry: &Entry| memfile::is_worth(&entry.body.pieces()[0]);
+    let is_moved = |entry: &Entry| memfile::is_worth(&entry.body().pieces()[0]);
     let house = House::of(MIB);
     let (old, _) = house.commit(house.sized("a", 40_000));
     let (new, _) = house.commit(house.sized("b", 40_000));
@@ -179,14 +154,14 @@ fn long_content_that_is_asked_for_often_is_moved_and_nothing_else_changes() {
     }
     let stored = house.stored();
     assert_eq!(stored.len(), 2, "what has gone does not come back");
-    assert!(SharedEntry::ptr_eq(&stored[0], &new), "the newest stays the first");
+    assert!(stored[0].is(&new), "the newest stays the first");
     let moved = &stored[1];
     assert!(is_moved(moved) && !is_moved(&new));
-    assert_eq!(moved.body.pieces().concat(), old.body.pieces().concat());
+    assert_eq!(moved.body().pieces().concat(), old.body().pieces().concat());
     assert_eq!((moved.variant(), moved.received), (old.variant(), old.received));
     assert!(moved.heat() > 0);
     (0..2 * OFTEN).for_each(|_| house.store.count_hit(moved));
-    assert!(SharedEntry::ptr_eq(&house.stored()[1], moved), "once is enough");
+    assert!(house.stored()[1].is(moved), "once is enough");
     house.purge_everything();
     assert!(house.log.check(&moved.marks, &moved.stamp).is_none());
     house.reclaim();
@@ -316,8 +291,8 @@ fn what_is_of_no_use_any_more_makes_room_for_the_next_variant() {
 }
 
 #[test]
-fn an_entry_just_fills_a_size_of_the_allocator_and_is_found_by_one_word() {
-    assert_eq!(size_of::<Entry>() + size_of::<usize>(), 160, "with the count of those who have it");
+fn an_entry_takes_160_bytes_beside_its_own_and_a_resource_is_one_word() {
+    assert_eq!(entry::BESIDE, 160);
     assert_eq!(size_of::<Resource>(), size_of::<usize>());
 }
 
@@ -326,7 +301,7 @@ fn without_memory_nothing_is_stored_and_removing_still_works() {
     let house = House::of(MIB);
     let (a, _) = house.commit(house.entry("a"));
     let (b, _) = house.commit(house.entry("b"));
-    let c = SharedEntry::new(Entry::new(house.entry("c")).unwrap());
+    let c = Entry::new(house.entry("c")).unwrap();
     let unmade = house.entry("d");
     let again = house.like(&a);
     let fill = || {
@@ -340,14 +315,14 @@ fn without_memory_nothing_is_stored_and_removing_still_works() {
     assert!(!house.store.replace(&a, again));
     assert!(house.holds(&[&b, &a]));
     house.store.remove(&a);
-    assert!(!house.stored().iter().any(|entry| SharedEntry::ptr_eq(entry, &a)));
+    assert!(!house.stored().iter().any(|entry| entry.is(&a)));
 }
 
 #[test]
 fn everything_is_given_back() {
     let house = House::of(4 * MIB);
     for i in 0..200 {
-        let entry = SharedEntry::new(Entry::new(NewEntry { key: key(i), ..house.sized("a", 1000) }).unwrap());
+        let entry = Entry::new(NewEntry { key: key(i), ..house.sized("a", 1000) }).unwrap();
         house.store.commit(entry);
     }
     assert!(house.budget.used() > 200 * 1000);
@@ -375,7 +350,7 @@ fn ten_times_the_memory_flows_through_within_the_limit() {
             ..house.sized("a", 1)
         };
         let Some(entry) = Entry::new(entry) else { continue };
-        house.store.commit(SharedEntry::new(entry));
+        house.store.commit(entry);
         assert!(house.budget.used() <= house.budget.limit());
     }
     assert!(refused < 100, "{refused} of 640 found no memory");
@@ -416,7 +391,7 @@ fn a_housekeeper_makes_room_when_it_is_short() {
             ..house.sized("a", 1)
         };
         let Some(entry) = Entry::new(entry) else { continue };
-        house.store.commit(SharedEntry::new(entry));
+        house.store.commit(entry);
         stored += 1;
     }
     drop(stop);
@@ -430,7 +405,7 @@ fn a_body_that_is_shared_by_slices_is_not_copied() {
     let house = House::of(MIB);
     let (a, _) = house.commit(house.sized("a", 5000));
     let before = house.budget.used();
-    let slice = a.body.slice(10, 20);
+    let slice = a.body().slice(10, 20);
     let joined = Sealed::concat(slice, &house.budget);
     assert_eq!((joined.len(), house.budget.used()), (11, before));
 }

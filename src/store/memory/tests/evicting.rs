@@ -16,7 +16,7 @@ impl House {
 
     fn offer(&self, number: usize, len: usize) -> Committed {
         let entry = NewEntry { key: key(number), ..self.sized("a", len) };
-        let committed = self.store.commit(SharedEntry::new(Entry::new(entry).unwrap()));
+        let committed = self.store.commit(Entry::new(entry).unwrap());
         self.store.tick();
         committed
     }
@@ -76,7 +76,7 @@ fn what_has_outlived_its_use_goes_before_what_has_not() {
     let short = |number| {
         let terms = terms(Duration::from_secs(1));
         let entry = NewEntry { key: key(number), terms, ..house.sized("a", SIZE) };
-        let entry = SharedEntry::new(Entry::new(entry).unwrap());
+        let entry = Entry::new(entry).unwrap();
         (0..9).for_each(|_| entry.count_hit());
         house.store.commit(entry);
     };

@@ -14,11 +14,11 @@ impl House {
         let subjects = Subjects { tags: &[tag], ..Subjects::address("h", &url) };
         let marks = self.log.intern(&subjects, sent).unwrap();
         let entry = Entry::new(NewEntry { key: key(number), marks, ..self.entry(language) }).unwrap();
-        assert_eq!(self.store.commit(SharedEntry::new(entry)), Committed::Stored);
+        assert_eq!(self.store.commit(entry), Committed::Stored);
     }
 
     fn urls(&self) -> Vec<String> {
-        let url = |entry: SharedEntry| entry.marks.url().map(str::to_owned);
+        let url = |entry: Entry| entry.marks.url().map(str::to_owned);
         let mut urls: Vec<String> = self.store.entries().filter_map(url).collect();
         urls.sort_unstable();
         urls
