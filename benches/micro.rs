@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on is to stop")]
 
+use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -121,7 +122,9 @@ fn conditions(c: &mut Criterion) {
         });
     }
     let range = with("range", "bytes=256-767");
-    c.bench_function("range: one", |b| b.iter(|| select(black_box(&range), &stored, 1024, 16)));
+    c.bench_function("range: one", |b| {
+        b.iter(|| select(black_box(&range), || Cow::Borrowed(&stored), 1024, 16))
+    });
 }
 
 fn head(c: &mut Criterion) {

@@ -1,5 +1,7 @@
 //! Parts of a response (RFC 9110 §14).
 
+use std::borrow::Cow;
+
 use http::header::{self, HeaderMap, HeaderValue};
 
 use super::{EntityTag, Validators, fields, syntax};
@@ -32,20 +34,24 @@ pub enum Ranges {
     Unsatisfiable,
 }
 
-/// Selects from content of `len` bytes what the request asks for, `If-Range` included. More than `max_ranges` parts
-/// are answered with the whole.
-pub fn select(request: &HeaderMap, stored: &Validators, len: u64, max_ranges: usize) -> Ranges {
+/// Selects from content of `len` bytes what the request asks for. What is `stored` can be validated by is asked only if there is an
+/// `If-Range`. More than `max_ranges` parts are answered with the whole.
+pub fn select<'a>(
+    request: &HeaderMap,
+    stored: impl FnOnce() -> Cow<'a, Validators>,
+    len: u64,
+    max_ranges: usize,
+) -> Ranges {
     let mut lines = syntax::lines(request, header::RANGE);
     let (Some(value), None) = (lines.next(), lines.next()) else {
         return Ranges::Whole;
     };
-    let Some(specs) = parse(value, max_ranges) else {
+    let Some(mut ranges) = satisfiable(value, len, max_ranges) else {
         return Ranges::Whole;
     };
-    if !if_range_holds(request, stored) {
+    if request.contains_key(header::IF_RANGE) && !if_range_holds(request, &stored()) {
         return Ranges::Whole;
     }
-    let mut ranges: Vec<ByteRange> = specs.iter().filter_map(|spec| spec.within(len)).collect();
     match ranges.len() {
         0 => Ranges::Unsatisfiable,
         1 => ranges.pop().map_or(Ranges::Whole, Ranges::One),
@@ -84,20 +90,21 @@ impl Spec {
     }
 }
 
-/// `None`: invalid, another unit, or more than `max` ranges.
-fn parse(value: &[u8], max: usize) -> Option<Vec<Spec>> {
+/// Those that lie within `len` bytes. `None`: invalid, another unit, or more than `max` ranges.
+fn satisfiable(value: &[u8], len: u64, max: usize) -> Option<Vec<ByteRange>> {
     let equals = value.iter().position(|&byte| byte == b'=')?;
     if !value[..equals].eq_ignore_ascii_case(b"bytes") {
         return None;
     }
-    let mut specs = Vec::new();
+    let (mut count, mut ranges) = (0, Vec::new());
     for text in syntax::plain_members(&value[equals + 1..]) {
-        if specs.len() == max {
+        if count == max {
             return None;
         }
-        specs.push(Spec::parse(text)?);
+        count += 1;
+        ranges.extend(Spec::parse(text)?.within(len));
     }
-    (!specs.is_empty()).then_some(specs)
+    (count > 0).then_some(ranges)
 }
 
 /// More than two overlapping ranges, or many in no order, are "indications of either a broken client or a deliberate
@@ -120,9 +127,6 @@ fn is_abusive(ranges: &[ByteRange]) -> bool {
 
 /// §13.1.5. A date counts only if it is a strong validator and the very one that is stored.
 fn if_range_holds(request: &HeaderMap, stored: &Validators) -> bool {
-    if !request.contains_key(header::IF_RANGE) {
-        return true;
-    }
     let Some(condition) = syntax::single(request, header::IF_RANGE) else {
         return false;
     };

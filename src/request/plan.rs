@@ -139,7 +139,7 @@ fn plan_part(live: &Live, request: &Routed, now: Moment) -> Option<Plan> {
 
 fn answered_by_part(entry: &Entry, request: &Routed) -> Option<ByteRange> {
     let Extent::Part { first, last, complete } = *entry.extent() else { return None };
-    match range::select(&request.received.fields, &entry.validators(), complete?, 1) {
+    match range::select(&request.received.fields, || entry.validators(), complete?, 1) {
         Ranges::One(wanted) if first <= wanted.first && wanted.last <= last => Some(wanted),
         _ => None,
     }

@@ -117,7 +117,11 @@ fn from_store(engine: &Engine, request: &mut Routed, delivery: Delivery, now: Mo
     let fields = stored_fields(&entry, request, now);
     match shape {
         Shape::Whole => stored_whole(fields, whole.status, entry.into_body(), head),
-        Shape::Ranges(ranges) => stored_ranges(fields, &entry.body(), ranges),
+        Shape::Range { range, complete } => {
+            let content = Source::pieces(entry.body().slice(range.first, range.last), None);
+            single(fields, range, complete, content)
+        }
+        Shape::Ranges(ranges) => stored_ranges(fields, &entry.body(), &ranges),
         shape => bare(shape, fields, entry.content_length()),
     }
 }
@@ -154,16 +158,13 @@ fn from_fill(
     let whole = Whole { status: share.status, length: share.length };
     let shape = shape(engine, request, &whole, || (Cow::Borrowed(&share.validators), share.received_wall));
     match shape {
+        Shape::Range { range, complete } => {
+            let left = range.last - range.first + 1;
+            let content = Source::FillRange { reader, skip: range.first, left };
+            single(&mut fields, range, complete, content)
+        }
         // Several ranges are cut from a complete body only.
-        Shape::Whole => with(&mut fields, share.status, Source::Fill(reader)),
-        Shape::Ranges(ranges) => match (&ranges[..], share.length) {
-            ([range], Some(length)) => {
-                let left = range.last - range.first + 1;
-                let content = Source::FillRange { reader, skip: range.first, left };
-                single(&mut fields, *range, length, content)
-            }
-            _ => with(&mut fields, share.status, Source::Fill(reader)),
-        },
+        Shape::Whole | Shape::Ranges(_) => with(&mut fields, share.status, Source::Fill(reader)),
         shape => bare(shape, &mut fields, share.length.unwrap_or(0)),
     }
 }
@@ -177,6 +178,11 @@ struct Whole {
 
 enum Shape {
     Whole,
+    /// Of content of that length.
+    Range {
+        range: ByteRange,
+        complete: u64,
+    },
     Ranges(Vec<ByteRange>),
     NotModified,
     Failed,
@@ -189,7 +195,7 @@ fn shape<'a>(
     engine: &Engine,
     request: &Routed,
     whole: &Whole,
-    can_be_validated: impl FnOnce() -> (Cow<'a, Validators>, SystemTime),
+    can_be_validated: impl Fn() -> (Cow<'a, Validators>, SystemTime),
 ) -> Shape {
     let asked = &request.received;
     let reads = asked.method == Method::GET || asked.method == Method::HEAD;
@@ -197,19 +203,21 @@ fn shape<'a>(
     if !selective || !reads || whole.status != StatusCode::OK {
         return Shape::Whole;
     }
-    let (validators, received) = can_be_validated();
-    match precondition::evaluate(&asked.fields, &validators, received) {
-        Precondition::NotModified => return Shape::NotModified,
-        Precondition::Failed => return Shape::Failed,
-        Precondition::Proceed => {}
+    if asked.notable.has(Notable::CONDITION) {
+        let (validators, received) = can_be_validated();
+        match precondition::evaluate(&asked.fields, &validators, received) {
+            Precondition::NotModified => return Shape::NotModified,
+            Precondition::Failed => return Shape::Failed,
+            Precondition::Proceed => {}
+        }
     }
     let Some(length) = whole.length else { return Shape::Whole };
     if request.range().is_none() {
         return Shape::Whole;
     }
-    match range::select(&asked.fields, &validators, length, engine.config.cache.max_ranges) {
+    match range::select(&asked.fields, || can_be_validated().0, length, engine.config.cache.max_ranges) {
         Ranges::Whole => Shape::Whole,
-        Ranges::One(range) => Shape::Ranges(vec![range]),
+        Ranges::One(range) => Shape::Range { range, complete: length },
         Ranges::Many(ranges) => Shape::Ranges(ranges),
         Ranges::Unsatisfiable => Shape::Unsatisfiable,
     }
@@ -243,13 +251,9 @@ fn allows_length(status: StatusCode) -> bool {
     !status.is_informational() && status != StatusCode::NO_CONTENT
 }
 
-fn stored_ranges(fields: &mut HeaderMap, sealed: &Sealed, ranges: Vec<ByteRange>) -> Response<Source> {
-    if let [range] = ranges[..] {
-        let content = Source::pieces(sealed.slice(range.first, range.last), None);
-        return single(fields, range, sealed.len(), content);
-    }
+fn stored_ranges(fields: &mut HeaderMap, sealed: &Sealed, ranges: &[ByteRange]) -> Response<Source> {
     let kind = fields.remove(CONTENT_TYPE);
-    let parts = multipart::Parts::new(kind.as_ref(), sealed, &ranges);
+    let parts = multipart::Parts::new(kind.as_ref(), sealed, ranges);
     fields.insert(CONTENT_TYPE, parts.content_type());
     fields.insert(CONTENT_LENGTH, value::number(parts.length()));
     with(fields, StatusCode::PARTIAL_CONTENT, Source::pieces(parts.into_pieces(), None))

@@ -1,5 +1,6 @@
 //! What holds for all inputs.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -143,7 +144,7 @@ proptest! {
         let _ = (client.to_string(), ResponseDirectives::parse(&response).to_string());
         let validators = Validators::of(&response);
         let _ = evaluate(&request, &validators, sheet::received());
-        let _ = select(&request, &validators, len, 16);
+        let _ = select(&request, || Cow::Borrowed(&validators), len, 16);
         let _ = selected_by_304(&[&validators], &response);
         let _ = invalidated(&TARGET, &method, status, &response);
         let _ = head_update(&response, len, StatusCode::OK, &request);
@@ -272,7 +273,7 @@ proptest! {
         let mut request = HeaderMap::new();
         let value = format!("bytes={}", specs.join(","));
         request.insert(header::RANGE, HeaderValue::from_str(&value).unwrap());
-        let ranges = match select(&request, &Validators::default(), len, 6) {
+        let ranges = match select(&request, Cow::default, len, 6) {
             Ranges::One(range) => vec![range],
             Ranges::Many(ranges) => ranges,
             Ranges::Whole | Ranges::Unsatisfiable => Vec::new(),
