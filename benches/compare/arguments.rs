@@ -39,6 +39,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
 
+    /// How often all servers are started, and have these rounds: where in memory a process lies makes a difference of
+    /// several percent, which more rounds do not even out.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) starts: u32,
+
     /// How long each server has each workload in each round, after a quarter of a second to warm up.
     #[arg(long, default_value = "2", value_parser = parse_seconds)]
     pub(crate) seconds: Duration,

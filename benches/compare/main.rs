@@ -79,7 +79,7 @@ fn main() -> io::Result<()> {
     if arguments.memory {
         return memory::run(&arguments);
     }
-    let results = rounds::run(&arguments, workloads)?;
+    let results = rounds::run(&arguments, &workloads)?;
     for results in &results {
         report::print(results, arguments.rate);
     }

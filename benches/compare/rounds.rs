@@ -83,24 +83,50 @@ struct Event {
     rows: Vec<Row>,
 }
 
-/// Runs everything.
-pub(crate) fn run(arguments: &Arguments, workloads: Vec<Workload>) -> io::Result<Vec<Results>> {
+/// Runs everything, from the start as often as is asked for.
+pub(crate) fn run(arguments: &Arguments, workloads: &[Workload]) -> io::Result<Vec<Results>> {
+    let mut numbers = Numbers::new();
+    let mut all = from_the_start(arguments, workloads, &mut numbers)?;
+    for start in 2..=arguments.starts {
+        eprintln!("start {start} of {}", arguments.starts);
+        let further = from_the_start(arguments, workloads, &mut numbers)?;
+        for (results, further) in all.iter_mut().zip(further) {
+            results.rows.iter_mut().zip(further.rows).for_each(|(row, further)| row.extend(further));
+        }
+    }
+    Ok(all)
+}
+
+fn from_the_start(
+    arguments: &Arguments,
+    workloads: &[Workload],
+    numbers: &mut Numbers,
+) -> io::Result<Vec<Results>> {
     let sizes: Vec<usize> = workloads.iter().map(|workload| workload.size).collect();
     let mut field = Field::open(arguments, &sizes)?;
-    let mut numbers = Numbers::new();
     let mut events = Vec::new();
     for workload in workloads {
         eprintln!("preparing {}", workload.name);
-        events.push(prepare(&mut field, arguments, workload, &mut numbers)?);
+        events.push(prepare(&mut field, arguments, workload.clone(), numbers)?);
     }
     for round in 1..=arguments.rounds {
         for event in &mut events {
             eprint!("\rround {round} of {}: {:<12}", arguments.rounds, event.task.workload.name);
-            event.round(arguments, field.origin(), &mut numbers);
+            event.round(arguments, field.origin(), numbers);
         }
     }
     eprintln!();
     Ok(events.into_iter().map(|event| Results { workload: event.task.workload, rows: event.rows }).collect())
+}
+
+impl Row {
+    /// Adds the same row's of a later start. After a fault nothing counts: rounds of rows would no longer be the same ones.
+    fn extend(&mut self, later: Self) {
+        if self.fault.is_none() {
+            self.samples.extend(later.samples);
+            self.fault = later.fault;
+        }
+    }
 }
 
 fn prepare(

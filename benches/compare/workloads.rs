@@ -3,6 +3,7 @@
 use crate::requests::Pick;
 
 /// A workload: who asks for what, in which house.
+#[derive(Clone)]
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
