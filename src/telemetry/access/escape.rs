@@ -54,19 +54,26 @@ pub(super) fn text(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Printable ASCII, and none of it `"` or `\`.
 fn is_plain(bytes: &[u8]) -> bool {
-    let (blocks, rest) = bytes.as_chunks();
-    let mut last = [b' '; BLOCK];
-    last[..rest.len()].copy_from_slice(rest);
-    blocks.iter().all(is_plain_block) && is_plain_block(&last)
+    by_blocks::<16>(bytes)
+        .or_else(|| by_blocks::<8>(bytes))
+        .or_else(|| by_blocks::<4>(bytes))
+        .unwrap_or_else(|| !bytes.iter().copied().any(is_odd))
 }
 
-/// As many bytes as processors compare at once.
-const BLOCK: usize = 16;
+/// The same, by blocks of `N` bytes that processors compare at once, of which the last may overlap the one before it.
+/// `None` if there is less than a block.
+fn by_blocks<const N: usize>(bytes: &[u8]) -> Option<bool> {
+    let last = bytes.last_chunk::<N>()?;
+    Some(bytes.as_chunks::<N>().0.iter().all(is_plain_block) && is_plain_block(last))
+}
 
 /// Looks at all bytes, whatever it finds, so that they can be looked at together.
-fn is_plain_block(block: &[u8; BLOCK]) -> bool {
-    let is_odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
+fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
     !block.iter().fold(false, |odd, &byte| odd | is_odd(byte))
+}
+
+fn is_odd(byte: u8) -> bool {
+    !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\')
 }
 
 /// Of the lower four bits.
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_escaped_wherever_it_stands() {
-        for length in [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK - 1] {
+        for length in [1, 3, 4, 5, 8, 11, 16, 17, 47] {
             for (byte, at) in (0..=255).flat_map(|byte| (0..length).map(move |at| (byte, at))) {
                 let mut bytes = vec![b'a'; length];
                 bytes[at] = byte;

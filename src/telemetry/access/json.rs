@@ -1,7 +1,7 @@
 //! A line as a JSON object. What is not known is left out.
 
 use super::escape;
-use super::line::Asked;
+use super::line::{Asked, Shown};
 use super::pieces::{MAX_FIELD, MAX_HOST, MAX_TARGET, address, bounded, micros, number, version};
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp;
@@ -24,12 +24,13 @@ pub(super) fn request(asked: &Asked<'_>, out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(version(asked.version));
     out.extend_from_slice(b"\",\"status\":");
     let gap = out.len();
-    if let Some(referer) = asked.referer() {
+    let Shown { referer, user_agent } = Shown::of(asked.fields);
+    if let Some(referer) = referer {
         out.extend_from_slice(b",\"referer\":\"");
         bounded(referer, MAX_FIELD, escape::json, out);
         out.push(b'"');
     }
-    if let Some(agent) = asked.user_agent() {
+    if let Some(agent) = user_agent {
         out.extend_from_slice(b",\"user_agent\":\"");
         bounded(agent, MAX_FIELD, escape::json, out);
         out.push(b'"');

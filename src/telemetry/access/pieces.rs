@@ -47,15 +47,40 @@ pub(super) fn address(ip: IpAddr, out: &mut Vec<u8>) {
 fn dotted(octets: [u8; 4], out: &mut Vec<u8>) {
     let (mut text, mut len) = ([b'.'; 16], 0);
     for octet in octets {
-        for place in [100, 10, 1] {
-            if octet >= place || place == 1 {
-                text[len] = b'0' + octet / place % 10;
-                len += 1;
-            }
-        }
-        len += 1;
+        let Octet { digits, count } = OCTETS[usize::from(octet)];
+        text[len..len + digits.len()].copy_from_slice(&digits);
+        len += count + 1;
     }
     out.extend_from_slice(&text[..len - 1]);
+}
+
+/// A part of an address of version 4, in decimal.
+#[derive(Clone, Copy)]
+struct Octet {
+    /// After the first `count` they are dots.
+    digits: [u8; 3],
+    count: usize,
+}
+
+static OCTETS: [Octet; 256] = {
+    let mut all = [Octet::new(0); 256];
+    let mut octet = 1;
+    while octet < all.len() {
+        all[octet] = Octet::new(octet as u8);
+        octet += 1;
+    }
+    all
+};
+
+impl Octet {
+    const fn new(octet: u8) -> Self {
+        let [a, b, c] = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        match octet {
+            0..10 => Self { digits: [c, b'.', b'.'], count: 1 },
+            10..100 => Self { digits: [b, c, b'.'], count: 2 },
+            100.. => Self { digits: [a, b, c], count: 3 },
+        }
+    }
 }
 
 pub(super) fn version(version: Version) -> &'static [u8] {

@@ -1,7 +1,7 @@
 //! A line in the combined log format, and after it what a cache has to tell as `key=value`.
 
 use super::escape;
-use super::line::Asked;
+use super::line::{Asked, Shown};
 use super::pieces::{MAX_FIELD, MAX_HOST, MAX_TARGET, address, bounded, micros, number, version};
 use crate::telemetry::record::Record;
 use crate::telemetry::timestamp;
@@ -19,10 +19,11 @@ pub(super) fn request(asked: &Asked<'_>, out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(version(asked.version));
     out.extend_from_slice(b"\" ");
     let gap = out.len();
+    let Shown { referer, user_agent } = Shown::of(asked.fields);
     out.extend_from_slice(b" \"");
-    field(asked.referer(), out);
+    field(referer, out);
     out.extend_from_slice(b"\" \"");
-    field(asked.user_agent(), out);
+    field(user_agent, out);
     out.extend_from_slice(b"\" host=\"");
     bounded(asked.host, MAX_HOST, escape::text, out);
     out.push(b'"');
