@@ -51,7 +51,10 @@ fn dotted(octets: [u8; 4], out: &mut Vec<u8>) {
         text[len..len + digits.len()].copy_from_slice(&digits);
         len += count + 1;
     }
-    out.extend_from_slice(&text[..len - 1]);
+    // A copy of a known length needs no call; the last dot and what was not needed go again.
+    let end = out.len() + len - 1;
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
 /// A part of an address of version 4, in decimal.
@@ -83,14 +86,14 @@ impl Octet {
     }
 }
 
-pub(super) fn version(version: Version) -> &'static [u8] {
+pub(super) fn version(version: Version) -> &'static [u8; 8] {
     match version {
         Version::HTTP_09 => b"HTTP/0.9",
         Version::HTTP_10 => b"HTTP/1.0",
         Version::HTTP_11 => b"HTTP/1.1",
         Version::HTTP_2 => b"HTTP/2.0",
         Version::HTTP_3 => b"HTTP/3.0",
-        _ => b"HTTP/?",
+        _ => b"HTTP/?.?",
     }
 }
 
