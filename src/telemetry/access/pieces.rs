@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_the_standard_library_does() {
-        let mut out = Vec::new();
-        for ip in [[0, 0, 0, 0], [255, 10, 100, 1], [9, 99, 101, 255], [255; 4]].map(Ipv4Addr::from) {
-            out.clear();
-            address(ip.into(), &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), ip.to_string());
-            out.clear();
-            address(ip.to_ipv6_mapped().into(), &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), ip.to_ipv6_mapped().to_string());
+        let all = (0..=255).map(|octet| [octet, 255 - octet, octet / 26, octet]).map(Ipv4Addr::from);
+        let short_and_long = [[0; 4], [255; 4]].map(Ipv4Addr::from);
+        for ip in all.chain(short_and_long) {
+            for ip in [IpAddr::from(ip), ip.to_ipv6_mapped().into()] {
+                let mut out = b"before ".to_vec();
+                address(ip, &mut out);
+                assert_eq!(String::from_utf8_lossy(&out), format!("before {ip}"));
+            }
         }
-        out.clear();
+        let mut out = Vec::new();
         address(Ipv6Addr::LOCALHOST.into(), &mut out);
         assert_eq!(out, b"::1");
     }
