@@ -27,7 +27,7 @@ pub struct Asked<'a> {
     pub target: &'a [u8],
     /// Of the request.
     pub version: Version,
-    /// Of these some are [shown](Shown).
+    /// The first `Referer` and the first `User-Agent` of these are shown.
     pub fields: &'a HeaderMap,
 }
 
